@@ -1,0 +1,14 @@
+-- lease: takes, keeps or gives back the right to read a shard for a group.
+-- KEYS:      1 lease (string)
+-- ARGV:      1 instance, 2 ms, 0 to give it back
+-- Returns:   'held' | 'taken' (by another instance) | 'free'
+-- Clock:     TTL of the key
+-- Guarantee: none for correctness; it spreads work
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return {'taken'} end
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[1])
+  return {'free'}
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {'held'}

@@ -1,0 +1,276 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdfast-games/holdfast/pkg/id"
+	"github.com/holdfast-games/holdfast/pkg/rediskit"
+	"github.com/holdfast-games/holdfast/pkg/shard"
+)
+
+const (
+	consumer  = "reader" // one name for all readers of a group
+	leaseTTL  = 5 * time.Second
+	leaseTick = time.Second
+	batchSize = 128
+	blockFor  = time.Second
+)
+
+// Handler applies one event. An error keeps the event pending: it is handled
+// again, before any later event of the same player. Drop ends that.
+type Handler func(ctx context.Context, e Event) error
+
+// ErrDrop, wrapped in a handler's error, acknowledges the event all the same:
+// no retry can mend it.
+var ErrDrop = errors.New("dropped")
+
+// Reader reads the outbox of every shard for one group, sharing the shards
+// with the readers of other instances.
+type Reader struct {
+	client   redis.UniversalClient
+	shards   shard.Map
+	group    string
+	handle   Handler
+	parallel int
+	instance string
+	log      *slog.Logger
+
+	mu     sync.Mutex
+	leased map[int]time.Time // until when, by the local clock
+	fresh  map[int]bool      // leased, and what its last reader left pending is read
+}
+
+// NewReader returns a reader. client should be of its own: reading blocks
+// connections. parallel is how many events of different players are handled
+// at once.
+func NewReader(client redis.UniversalClient, shards shard.Map, group string, parallel int, log *slog.Logger, h Handler) *Reader {
+	return &Reader{
+		client: client, shards: shards, group: group, handle: h, parallel: parallel, instance: id.New(),
+		log: log.With("outbox", group), leased: map[int]time.Time{}, fresh: map[int]bool{},
+	}
+}
+
+// Run reads until ctx ends. It survives every failure of Redis: it waits and
+// tries again. At the end it gives its leases back.
+func (r *Reader) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.leaseLoop(ctx) })
+	for _, streams := range r.batches() {
+		g.Go(func() error { return r.readLoop(ctx, streams) })
+	}
+	err := g.Wait()
+	r.giveBack()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// batches splits the shards into what one blocking command may name.
+func (r *Reader) batches() [][]int {
+	if !rediskit.Clustered(r.client) {
+		return [][]int{r.shards.All()}
+	}
+	var batches [][]int
+	for _, n := range r.shards.All() {
+		batches = append(batches, []int{n})
+	}
+	return batches
+}
+
+func (r *Reader) leaseLoop(ctx context.Context) error {
+	for {
+		if err := r.renew(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("renew leases", "error", err)
+		}
+		if err := pause(ctx, leaseTick/2+rand.N(leaseTick)); err != nil {
+			return err
+		}
+	}
+}
+
+var renewScript = rediskit.NewScript("outbox.lease", leaseLua)
+
+// renew takes or keeps the lease of every shard it can, in one round trip.
+func (r *Reader) renew(ctx context.Context) error {
+	calls := make([]rediskit.Call, r.shards.N())
+	for n := range calls {
+		calls[n] = rediskit.Call{
+			Script: renewScript, Keys: []string{readerKey(n, r.group)},
+			Args: []any{r.instance, leaseTTL.Milliseconds()},
+		}
+	}
+	asked := time.Now()
+	results := rediskit.RunBatch(ctx, r.client, calls)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for n, res := range results {
+		if res.Err != nil {
+			return res.Err
+		}
+		if rediskit.Read("outbox.lease", res.Reply).String() != "held" {
+			delete(r.leased, n)
+			delete(r.fresh, n)
+			continue
+		}
+		r.leased[n] = asked.Add(leaseTTL)
+	}
+	return nil
+}
+
+// mine returns the shards of a batch that are leased now, those whose pending
+// entries have been read and those whose have not.
+func (r *Reader) mine(batch []int) (fresh, stale []int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range batch {
+		until, ok := r.leased[n]
+		switch {
+		case !ok:
+		case time.Now().After(until):
+			delete(r.leased, n)
+			delete(r.fresh, n)
+		case r.fresh[n]:
+			fresh = append(fresh, n)
+		default:
+			stale = append(stale, n)
+		}
+	}
+	return fresh, stale
+}
+
+func (r *Reader) readLoop(ctx context.Context, batch []int) error {
+	for ctx.Err() == nil {
+		fresh, stale := r.mine(batch)
+		wait := time.Duration(0)
+		switch {
+		case len(stale) > 0:
+			if err := r.readPending(ctx, stale); err != nil {
+				wait = r.failed(ctx, err)
+			}
+		case len(fresh) > 0:
+			if err := r.readNew(ctx, fresh); err != nil {
+				wait = r.failed(ctx, err)
+			}
+		default:
+			wait = leaseTick / 4
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (r *Reader) failed(ctx context.Context, err error) time.Duration {
+	if ctx.Err() == nil {
+		r.log.Warn("read outbox", "error", err)
+	}
+	return leaseTick/4 + rand.N(leaseTick/4)
+}
+
+// readPending handles what an earlier reader, or a failed handler, left.
+func (r *Reader) readPending(ctx context.Context, shards []int) error {
+	for _, n := range shards {
+		if err := r.ensureGroup(ctx, n); err != nil {
+			return err
+		}
+		streams, err := r.client.XReadGroup(ctx, &redis.XReadGroupArgs{
+			Group: r.group, Consumer: consumer, Streams: []string{Key(n), "0"}, Count: batchSize, Block: -1,
+		}).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		left := 0
+		for _, s := range streams {
+			left += len(s.Messages)
+		}
+		if left == 0 {
+			r.mu.Lock()
+			r.fresh[n] = true
+			r.mu.Unlock()
+			continue
+		}
+		if err := r.process(ctx, streams); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readNew waits for new entries of the shards given.
+func (r *Reader) readNew(ctx context.Context, shards []int) error {
+	args := make([]string, 0, 2*len(shards))
+	for _, n := range shards {
+		args = append(args, Key(n))
+	}
+	for range shards {
+		args = append(args, ">")
+	}
+	streams, err := r.client.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: r.group, Consumer: consumer, Streams: args, Count: batchSize, Block: blockFor,
+	}).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil
+	case redis.HasErrorPrefix(err, "NOGROUP"):
+		r.forget(shards)
+		return nil
+	case err != nil:
+		return err
+	}
+	return r.process(ctx, streams)
+}
+
+// forget makes shards start again with their groups and pending entries.
+func (r *Reader) forget(shards []int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range shards {
+		delete(r.fresh, n)
+	}
+}
+
+func (r *Reader) ensureGroup(ctx context.Context, n int) error {
+	err := r.client.XGroupCreateMkStream(ctx, Key(n), r.group, "0").Err()
+	if err != nil && !redis.HasErrorPrefix(err, "BUSYGROUP") {
+		return err
+	}
+	return nil
+}
+
+func (r *Reader) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var calls []rediskit.Call
+	r.mu.Lock()
+	for n := range r.leased {
+		calls = append(calls, rediskit.Call{
+			Script: renewScript, Keys: []string{readerKey(n, r.group)}, Args: []any{r.instance, 0},
+		})
+	}
+	r.mu.Unlock()
+	rediskit.RunBatch(ctx, r.client, calls)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

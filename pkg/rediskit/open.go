@@ -1,0 +1,159 @@
+// Package rediskit opens Redis by URL, runs Lua scripts, and turns what the
+// client library reports into errors the rest of Holdfast understands.
+package rediskit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/holdfast-games/holdfast/pkg/apperr"
+)
+
+// Open returns a client for the URL. It does not connect. The forms are
+//
+//	redis://[user:password@]host:port[/db]             one server
+//	rediss://…                                         the same with TLS
+//	redis+cluster://[user:password@]host:port,host:port,…
+//	redis+sentinel://[user:password@]host:port,host:port,…/db?master=NAME
+//
+// The query may hold pool_size. Connections are dialled, read and written
+// within two seconds, and a command that could not be sent is retried.
+func Open(rawURL string) (redis.UniversalClient, error) {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return nil, errors.New("redis url: no scheme")
+	}
+	hosts, parsed, err := splitHosts(rest)
+	if err != nil {
+		return nil, fmt.Errorf("redis url: %w", err)
+	}
+	switch scheme {
+	case "redis", "rediss":
+		return openSingle(rawURL)
+	case "redis+cluster":
+		return openCluster(hosts, parsed)
+	case "redis+sentinel":
+		return openSentinel(hosts, parsed)
+	default:
+		return nil, fmt.Errorf("redis url: unknown scheme %q", scheme)
+	}
+}
+
+const (
+	dialTimeout  = 2 * time.Second
+	readTimeout  = 2 * time.Second
+	writeTimeout = 2 * time.Second
+)
+
+func openSingle(rawURL string) (redis.UniversalClient, error) {
+	o, err := redis.ParseURL(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("redis url: %w", withoutURL(err))
+	}
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, readTimeout, writeTimeout
+	o.ContextTimeoutEnabled = true
+	return redis.NewClient(o), nil
+}
+
+func openCluster(hosts []string, u *url.URL) (redis.UniversalClient, error) {
+	pool, err := poolSize(u)
+	if err != nil {
+		return nil, err
+	}
+	password, _ := u.User.Password()
+	return redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: hosts, Username: u.User.Username(), Password: password, PoolSize: pool,
+		DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		ContextTimeoutEnabled: true,
+	}), nil
+}
+
+func openSentinel(hosts []string, u *url.URL) (redis.UniversalClient, error) {
+	pool, err := poolSize(u)
+	if err != nil {
+		return nil, err
+	}
+	master := u.Query().Get("master")
+	if master == "" {
+		return nil, errors.New("redis url: redis+sentinel needs ?master=NAME")
+	}
+	db := 0
+	if path := strings.Trim(u.Path, "/"); path != "" {
+		if db, err = strconv.Atoi(path); err != nil {
+			return nil, errors.New("redis url: the path is not a database number")
+		}
+	}
+	password, _ := u.User.Password()
+	return redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: master, SentinelAddrs: hosts, Username: u.User.Username(), Password: password, DB: db,
+		PoolSize: pool, DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		ContextTimeoutEnabled: true,
+	}), nil
+}
+
+// splitHosts parses what follows "://", where several hosts may be listed.
+func splitHosts(rest string) ([]string, *url.URL, error) {
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, tail := rest[:end], rest[end:]
+	user := ""
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		user, authority = authority[:i+1], authority[i+1:]
+	}
+	hosts := strings.Split(authority, ",")
+	for _, h := range hosts {
+		if h == "" {
+			return nil, nil, errors.New("an empty host")
+		}
+	}
+	u, err := url.Parse("redis://" + user + hosts[0] + tail)
+	if err != nil {
+		return nil, nil, withoutURL(err)
+	}
+	return hosts, u, nil
+}
+
+func poolSize(u *url.URL) (int, error) {
+	raw := u.Query().Get("pool_size")
+	if raw == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(raw)
+	if err != nil || n < 1 {
+		return 0, errors.New("redis url: pool_size is not a positive number")
+	}
+	return n, nil
+}
+
+// withoutURL drops the URL, which may hold a password, from a parse error.
+func withoutURL(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// Clustered reports whether keys of different shards may live on different
+// servers, so that one command may name the keys of one shard only.
+func Clustered(c redis.UniversalClient) bool {
+	_, ok := c.(*redis.ClusterClient)
+	return ok
+}
+
+// Ping tells whether Redis answers; the error is of kind Unavailable.
+func Ping(ctx context.Context, c redis.UniversalClient) error {
+	if err := c.Ping(ctx).Err(); err != nil {
+		return apperr.Away("ping redis", err)
+	}
+	return nil
+}

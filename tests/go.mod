@@ -1,0 +1,31 @@
+module github.com/holdfast-games/holdfast/tests
+
+go 1.26.0
+
+require github.com/holdfast-games/holdfast/pkg v0.0.0
+
+replace github.com/holdfast-games/holdfast/pkg => ../pkg
+
+require github.com/holdfast-games/holdfast/proto v0.0.0
+
+replace github.com/holdfast-games/holdfast/proto => ../proto
+
+require github.com/holdfast-games/holdfast/services/auth v0.0.0
+
+replace github.com/holdfast-games/holdfast/services/auth => ../services/auth
+
+require github.com/holdfast-games/holdfast/services/session v0.0.0
+
+replace github.com/holdfast-games/holdfast/services/session => ../services/session
+
+require github.com/holdfast-games/holdfast/services/matchmaking v0.0.0
+
+replace github.com/holdfast-games/holdfast/services/matchmaking => ../services/matchmaking
+
+require github.com/holdfast-games/holdfast/services/emqx-hook v0.0.0
+
+replace github.com/holdfast-games/holdfast/services/emqx-hook => ../services/emqx-hook
+
+require github.com/holdfast-games/holdfast/services/standalone v0.0.0
+
+replace github.com/holdfast-games/holdfast/services/standalone => ../services/standalone
