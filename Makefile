@@ -32,8 +32,8 @@ run: ## Run the whole system in one process; needs nothing but Go
 	@go run ./services/standalone/cmd/standalone
 
 .PHONY: demo
-demo: ## Play a story against a running or embedded system, step by step
-	@go run ./tests/demo
+demo: ## Play the story with real processes, or against a running system (ORIGIN=http://127.0.0.1:8080)
+	@go run ./tests/demo $(if $(ORIGIN),-origin $(ORIGIN))
 
 .PHONY: build
 build: ## Build every program into bin/

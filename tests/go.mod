@@ -26,6 +26,12 @@ require github.com/holdfast-games/holdfast/services/emqx-hook v0.0.0
 
 replace github.com/holdfast-games/holdfast/services/emqx-hook => ../services/emqx-hook
 
-require github.com/holdfast-games/holdfast/services/standalone v0.0.0
+require (
+	github.com/eclipse/paho.golang v0.23.0
+	github.com/gorilla/websocket v1.5.3
+	github.com/holdfast-games/holdfast/services/standalone v0.0.0
+	github.com/redis/go-redis/v9 v9.23.0
+	golang.org/x/sync v0.24.0
+)
 
 replace github.com/holdfast-games/holdfast/services/standalone => ../services/standalone

@@ -3,12 +3,8 @@ package tests
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,7 +23,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := 1
-	if err := build(dir); err != nil {
+	if err := stack.BuildPrograms(context.Background(), "..", dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	} else {
 		binDir = dir
@@ -35,18 +31,6 @@ func TestMain(m *testing.M) {
 	}
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
-}
-
-func build(dir string) error {
-	args := []string{"build", "-o", dir}
-	for _, s := range append(stack.Services(), "standalone") {
-		args = append(args, "../"+filepath.Join("services", s, "cmd", s))
-	}
-	out, err := exec.Command("go", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("build the services: %w\n%s", err, out)
-	}
-	return nil
 }
 
 const patience = 20 * time.Second
@@ -108,23 +92,14 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// lookUp reads a session as a game server does: the player does not count as
-// seen. ok is false when there is none.
+// lookUp reads a session as a game server does.
 func lookUp(t *testing.T, s *stack.Stack, playerID string) (snapshot wire.Snapshot, ok bool) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(within(t, patience), http.MethodGet, "http://any/internal/sessions/"+playerID, http.NoBody)
-	must(t, err)
-	res, err := s.Call(r)
-	must(t, err)
-	defer res.Body.Close() //nolint:errcheck // read only
-	if res.StatusCode == http.StatusNotFound {
-		return snapshot, false
-	}
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("look-up: %s", res.Status)
-	}
-	must(t, json.NewDecoder(res.Body).Decode(&snapshot))
-	return snapshot, true
+	testkit.Eventually(t, patience, func() (err error) {
+		snapshot, ok, err = s.LookUp(t.Context(), playerID)
+		return err
+	}, "an answer")
+	return snapshot, ok
 }
 
 func awaitPresence(t *testing.T, s *stack.Stack, playerID string, want wire.Presence) {

@@ -4,9 +4,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -52,9 +54,30 @@ func Parse[T any](e Environ) (T, error) {
 	}
 	err = env.ParseWithOptions(&t, env.Options{Prefix: Prefix, Environment: resolved})
 	if err != nil {
-		return t, fmt.Errorf("settings: %w", err)
+		return t, fmt.Errorf("settings: %w", byVariable(reflect.TypeFor[T](), err))
 	}
 	return t, nil
+}
+
+// byVariable names the variable where the parser names the field.
+func byVariable(t reflect.Type, err error) error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return err
+	}
+	mistakes := slices.Clone(all.Errors)
+	for i, mistake := range mistakes {
+		var parse env.ParseError
+		if !errors.As(mistake, &parse) {
+			continue
+		}
+		for _, f := range fields(t) {
+			if f.goName == parse.Name {
+				mistakes[i] = fmt.Errorf("%s%s: %w", Prefix, f.name, parse.Err)
+			}
+		}
+	}
+	return errors.Join(mistakes...)
 }
 
 // readFiles sets every secret that is given as a file.
@@ -80,6 +103,7 @@ func readFiles(t reflect.Type, e Environ) (Environ, error) {
 
 type field struct {
 	name, fallback, doc string
+	goName              string
 	secret              bool
 }
 
@@ -98,7 +122,7 @@ func fields(t reflect.Type) []field {
 		}
 		name, _, _ = strings.Cut(name, ",")
 		all = append(all, field{
-			name: name, fallback: f.Tag.Get("envDefault"), doc: f.Tag.Get("doc"),
+			name: name, fallback: f.Tag.Get("envDefault"), doc: f.Tag.Get("doc"), goName: f.Name,
 			secret: f.Type == reflect.TypeFor[secret.Secret](),
 		})
 	}

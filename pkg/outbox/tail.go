@@ -108,7 +108,7 @@ const TrimInterval = 10 * time.Second
 func trim(ctx context.Context, client redis.UniversalClient, n int) error {
 	groups, err := client.XInfoGroups(ctx, Key(n)).Result()
 	if err != nil {
-		if redis.HasErrorPrefix(err, "ERR no such key") {
+		if redis.HasErrorPrefix(err, "no such key") {
 			return nil
 		}
 		return err

@@ -70,7 +70,7 @@ func Open(ctx context.Context, c Config, env service.Env) (*Platform, error) {
 		return nil, fmt.Errorf("HOLDFAST_DATABASE_URL: %w", err)
 	}
 	p.Players = p.sql
-	if p.Redis, err = p.Blocking(); err != nil {
+	if p.Redis, err = p.open(0); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	if err := p.check(ctx); err != nil {
@@ -89,7 +89,14 @@ func Open(ctx context.Context, c Config, env service.Env) (*Platform, error) {
 // Blocking returns another client for the same Redis, with connections of its
 // own, for readers that block them. Close closes it too.
 func (p *Platform) Blocking() (redis.UniversalClient, error) {
-	c, err := rediskit.Open(p.config.RedisURL.Reveal())
+	return p.open(p.Shards.N() + spareConnections)
+}
+
+// spareConnections are for what a blocking reader does besides blocking.
+const spareConnections = 8
+
+func (p *Platform) open(connections int) (redis.UniversalClient, error) {
+	c, err := rediskit.OpenPool(p.config.RedisURL.Reveal(), connections)
 	if err != nil {
 		return nil, fmt.Errorf("HOLDFAST_REDIS_URL: %w", err)
 	}

@@ -90,6 +90,8 @@ type Player struct {
 	// lower Rev is revoked.
 	Rev int64
 
+	RevokedAt time.Time // of the last revocation, zero when there was none
+
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	DeletedAt time.Time // zero unless deleted
@@ -104,6 +106,7 @@ type Facts struct {
 	DisplayName   string
 	Provider      string
 	Rev           int64
-	FamilyRevoked bool // the login the token comes from was ended, or never was
+	RevokedAt     time.Time // see Player
+	FamilyRevoked bool      // the login the token comes from was ended, or never was
 	Deleted       bool
 }

@@ -8,7 +8,8 @@ import (
 // Store keeps players. Every method is one atomic step, safe for concurrent
 // use from any number of handles and processes on one database. It returns
 // ErrUnavailable when the database cannot be asked in time, and the context's
-// own error when the caller gave up. Times are cut to milliseconds.
+// own error when the caller gave up; a write may still have happened then.
+// Times are cut to milliseconds.
 //
 // playerstest.Run holds every implementation to these comments.
 type Store interface {
@@ -64,7 +65,8 @@ type Store interface {
 	RevokeFamily(ctx context.Context, familyID string, reason EndReason, now time.Time) error
 
 	// Revoke ends every login of a player and returns its new Rev, by which
-	// all tokens minted before are refused. ErrNotFound: unknown player.
+	// all tokens minted before are refused. RevokedAt becomes now, unless it is
+	// later already. ErrNotFound: unknown player.
 	Revoke(ctx context.Context, playerID string, reason EndReason, now time.Time) (rev int64, err error)
 
 	// Delete marks the account as deleted, clears its display name, revokes as

@@ -25,7 +25,12 @@ import (
 //
 // The query may hold pool_size. Connections are dialled, read and written
 // within two seconds, and a command that could not be sent is retried.
-func Open(rawURL string) (redis.UniversalClient, error) {
+func Open(rawURL string) (redis.UniversalClient, error) { return OpenPool(rawURL, 0) }
+
+// OpenPool is Open for callers that block connections: connections is how many
+// of them there may be to each server, 0 for the default of the library. A
+// pool_size in the URL wins.
+func OpenPool(rawURL string, connections int) (redis.UniversalClient, error) {
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {
 		return nil, errors.New("redis url: no scheme")
@@ -34,13 +39,17 @@ func Open(rawURL string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis url: %w", err)
 	}
+	pool, err := poolSize(parsed, connections)
+	if err != nil {
+		return nil, err
+	}
 	switch scheme {
 	case "redis", "rediss":
-		return openSingle(rawURL)
+		return openSingle(rawURL, pool)
 	case "redis+cluster":
-		return openCluster(hosts, parsed)
+		return openCluster(hosts, parsed, pool)
 	case "redis+sentinel":
-		return openSentinel(hosts, parsed)
+		return openSentinel(hosts, parsed, pool)
 	default:
 		return nil, fmt.Errorf("redis url: unknown scheme %q", scheme)
 	}
@@ -52,21 +61,18 @@ const (
 	writeTimeout = 2 * time.Second
 )
 
-func openSingle(rawURL string) (redis.UniversalClient, error) {
+func openSingle(rawURL string, pool int) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("redis url: %w", withoutURL(err))
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, readTimeout, writeTimeout
 	o.ContextTimeoutEnabled = true
+	o.PoolSize = pool
 	return redis.NewClient(o), nil
 }
 
-func openCluster(hosts []string, u *url.URL) (redis.UniversalClient, error) {
-	pool, err := poolSize(u)
-	if err != nil {
-		return nil, err
-	}
+func openCluster(hosts []string, u *url.URL, pool int) (redis.UniversalClient, error) {
 	password, _ := u.User.Password()
 	return redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: hosts, Username: u.User.Username(), Password: password, PoolSize: pool,
@@ -75,17 +81,14 @@ func openCluster(hosts []string, u *url.URL) (redis.UniversalClient, error) {
 	}), nil
 }
 
-func openSentinel(hosts []string, u *url.URL) (redis.UniversalClient, error) {
-	pool, err := poolSize(u)
-	if err != nil {
-		return nil, err
-	}
+func openSentinel(hosts []string, u *url.URL, pool int) (redis.UniversalClient, error) {
 	master := u.Query().Get("master")
 	if master == "" {
 		return nil, errors.New("redis url: redis+sentinel needs ?master=NAME")
 	}
 	db := 0
 	if path := strings.Trim(u.Path, "/"); path != "" {
+		var err error
 		if db, err = strconv.Atoi(path); err != nil {
 			return nil, errors.New("redis url: the path is not a database number")
 		}
@@ -122,10 +125,10 @@ func splitHosts(rest string) ([]string, *url.URL, error) {
 	return hosts, u, nil
 }
 
-func poolSize(u *url.URL) (int, error) {
+func poolSize(u *url.URL, fallback int) (int, error) {
 	raw := u.Query().Get("pool_size")
 	if raw == "" {
-		return 0, nil
+		return fallback, nil
 	}
 	n, err := strconv.Atoi(raw)
 	if err != nil || n < 1 {

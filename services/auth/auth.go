@@ -30,12 +30,13 @@ type Config struct {
 	MQTTPublicWSURL string        `env:"MQTT_PUBLIC_WS_URL" envDefault:"ws://127.0.0.1:8083/mqtt" doc:"where clients find it over WebSocket: ws:// or wss://"`
 	RefreshTokenTTL time.Duration `env:"REFRESH_TOKEN_TTL" envDefault:"720h" doc:"a login that is not refreshed for this long is over"`
 	LoginTTL        time.Duration `env:"LOGIN_TTL" envDefault:"2160h" doc:"a login is over after this long, however often it was refreshed"`
+	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" envDefault:"5s" doc:"how long a call may wait for Redis and the database before it is answered with 503"`
 	platform.Config
 }
 
 func (c Config) validate() error {
-	if c.RefreshTokenTTL < time.Millisecond || c.LoginTTL < time.Millisecond {
-		return errors.New("HOLDFAST_REFRESH_TOKEN_TTL and HOLDFAST_LOGIN_TTL must be at least 1ms")
+	if min(c.RefreshTokenTTL, c.LoginTTL, c.RequestTimeout) < time.Millisecond {
+		return errors.New("HOLDFAST_REFRESH_TOKEN_TTL, HOLDFAST_LOGIN_TTL and HOLDFAST_REQUEST_TIMEOUT must be at least 1ms")
 	}
 	for _, u := range []struct {
 		name, value string
@@ -80,7 +81,7 @@ func New(ctx context.Context, env service.Env) (*service.Service, error) {
 	e := httpkit.New("auth", env.Log, env.Registry)
 	api.Register(e, api.Server{
 		Desk: desk, Guests: guest.New(keys.identity), Keeper: p.Keeper, Players: p.Players, Verifier: p.Verifier,
-		Broker: api.Broker{URL: c.MQTTPublicURL, WebSocketURL: c.MQTTPublicWSURL},
+		Broker: api.Broker{URL: c.MQTTPublicURL, WebSocketURL: c.MQTTPublicWSURL}, Timeout: c.RequestTimeout,
 	})
 	purge := &purge{store: p.Players, keep: c.Session.RevokedTTL(), clock: clock.System{}, log: env.Log}
 	return &service.Service{

@@ -65,7 +65,7 @@ func (p *process) startBroker(ctx context.Context, internal net.Addr) error {
 	hook := "http://" + reachable(internal.String()) + "/emqx/"
 	bc := BrokerConfig{
 		TCPAddr: c.MQTTAddr, WSAddr: c.MQTTWSAddr, AuthURL: hook + "auth", AuthzURL: hook + "authz",
-		WebhookURL: hook + "webhook", HookSecret: c.HookSecret.Reveal(), Logger: p.log.With("service", "broker"),
+		WebhookURL: hook + "webhook", HookSecret: c.HookSecret.Reveal(), Logger: p.log.With("part", "broker"),
 		APIAddr: "127.0.0.1:0", APIKey: "standalone", APISecret: rand.Text(),
 	}
 	if c.Faults.Takeover == "5.9" {

@@ -24,13 +24,16 @@ replace github.com/holdfast-games/holdfast/services/matchmaking => ../../service
 
 require github.com/holdfast-games/holdfast/services/emqx-hook v0.0.0
 
+replace github.com/holdfast-games/holdfast/services/emqx-hook => ../../services/emqx-hook
+
 require (
-	github.com/eclipse/paho.golang v0.23.0 // indirect
-	github.com/gorilla/websocket v1.5.3 // indirect
-	github.com/mochi-mqtt/server/v2 v2.7.9 // indirect
-	github.com/rs/xid v1.4.0 // indirect
-	go.uber.org/goleak v1.3.0 // indirect
-	golang.org/x/net v0.61.0 // indirect
+	github.com/eclipse/paho.golang v0.23.0
+	github.com/gorilla/websocket v1.5.3
+	github.com/mochi-mqtt/server/v2 v2.7.9
+	go.uber.org/goleak v1.3.0
 )
 
-replace github.com/holdfast-games/holdfast/services/emqx-hook => ../../services/emqx-hook
+require (
+	github.com/rs/xid v1.4.0 // indirect
+	golang.org/x/net v0.61.0 // indirect
+)

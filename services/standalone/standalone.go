@@ -39,6 +39,10 @@ type Config struct {
 	EMQXAPIURL   string        `env:"EMQX_API_URL" doc:"REST API of the broker; without it the embedded one's"`
 }
 
+// embeddedShards is the number of shards on the embedded Redis, unless the
+// environment chooses one.
+const embeddedShards = "8"
+
 // process is everything New started, to be closed in reverse.
 type process struct {
 	config   Config
@@ -96,7 +100,7 @@ func (p *process) wireServices(ctx context.Context, env service.Env) error {
 	env.Vars = p.vars
 	log := env.Log
 	wire := func(name string, wire service.New) error {
-		env.Log = log.With("service", name)
+		env.Log = log.With("part", name)
 		s, err := wire(ctx, env)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -126,7 +130,11 @@ func (p *process) startRedis() error {
 		return err
 	}
 	p.closers = append(p.closers, func() error { r.Close(); return nil })
-	p.vars = p.vars.With(map[string]string{"REDIS_URL": r.URL()})
+	found := map[string]string{"REDIS_URL": r.URL()}
+	if p.vars[envName("SHARDS")] == "" {
+		found["SHARDS"] = embeddedShards // each one costs a laptop a little, all the time
+	}
+	p.vars = p.vars.With(found)
 	return nil
 }
 

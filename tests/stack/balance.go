@@ -1,7 +1,9 @@
 package stack
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -19,6 +21,7 @@ type balancer struct {
 	mu     sync.Mutex
 	routes map[string][]string // path prefix → addresses
 	next   map[string]int
+	lose   string // requests whose body holds this are answered with 204 and go nowhere
 }
 
 func newBalancer() (*balancer, error) {
@@ -47,8 +50,24 @@ func (b *balancer) proxy() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
+		if b.lost(r) {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		proxy.ServeHTTP(w, r)
 	})
+}
+
+func (b *balancer) lost(r *http.Request) bool {
+	b.mu.Lock()
+	lose := b.lose
+	b.mu.Unlock()
+	if lose == "" {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && bytes.Contains(body, []byte(lose))
 }
 
 func (b *balancer) routed(path string) bool { return b.prefix(path) != "" }

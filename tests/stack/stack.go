@@ -5,6 +5,7 @@ package stack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/holdfast-games/holdfast/proto/wire"
 	"github.com/holdfast-games/holdfast/services/standalone"
 )
 
@@ -136,6 +138,21 @@ func (s *Stack) startBroker(ctx context.Context) error {
 	return b.Start(ctx)
 }
 
+// BuildPrograms builds every program into dir. root is the root of the
+// repository, or a path to it.
+func BuildPrograms(ctx context.Context, root, dir string) error {
+	args := []string{"build", "-o", dir}
+	for _, name := range append(Services(), "standalone") {
+		args = append(args, "./"+filepath.Join("services", name, "cmd", name))
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // Publisher returns how our own publisher connects to the broker.
 func (s *Stack) Publisher() (url, username, password string) {
 	return "mqtt://" + s.Broker.TCPAddr(), "holdfast-relay", mqttPassword
@@ -148,18 +165,46 @@ func (s *Stack) Hook(r *http.Request) (*http.Response, error) {
 	return http.DefaultClient.Do(r)
 }
 
+// Lose makes every request of the broker vanish whose body holds the text,
+// until it is called with "".
+func (s *Stack) Lose(text string) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	s.hooks.lose = text
+}
+
 // HookURL is where the broker finds its hooks.
 func (s *Stack) HookURL() string { return s.hooks.url() }
 
-// Call sends a request of another back end, with the service token, to an
-// instance of the session service.
-func (s *Stack) Call(r *http.Request) (*http.Response, error) {
+// LookUp reads a session as a game server does: the player does not count as
+// seen. ok is false when there is none.
+func (s *Stack) LookUp(ctx context.Context, playerID string) (snapshot wire.Snapshot, ok bool, err error) {
 	s.mu.Lock()
 	addr := s.instances["session"][0].addr
 	s.mu.Unlock()
-	r.URL.Scheme, r.URL.Host = "http", addr
-	r.Header.Set("Authorization", "Bearer "+serviceToken)
-	return http.DefaultClient.Do(r)
+	return LookUp(ctx, "http://"+addr, serviceToken, playerID)
+}
+
+// LookUp is Stack.LookUp at an instance of the session service.
+func LookUp(ctx context.Context, origin, token, playerID string) (snapshot wire.Snapshot, ok bool, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/internal/sessions/"+playerID, http.NoBody)
+	if err != nil {
+		return snapshot, false, fmt.Errorf("look-up: %w", err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return snapshot, false, fmt.Errorf("look-up: %w", err)
+	}
+	defer res.Body.Close() //nolint:errcheck // read only
+	switch res.StatusCode {
+	case http.StatusNotFound:
+		return snapshot, false, nil
+	case http.StatusOK:
+		return snapshot, true, json.NewDecoder(res.Body).Decode(&snapshot)
+	default:
+		return snapshot, false, fmt.Errorf("look-up: %s", res.Status)
+	}
 }
 
 // StartAll starts every instance that does not run, and waits until all are

@@ -87,7 +87,7 @@ func (s *Store) Facts(_ context.Context, playerID, familyID string) (players.Fac
 	f, known := s.families[familyID]
 	alive := known && f.playerID == playerID && f.EndedAt.IsZero()
 	return players.Facts{
-		DisplayName: p.DisplayName, Provider: p.Provider, Rev: p.Rev,
+		DisplayName: p.DisplayName, Provider: p.Provider, Rev: p.Rev, RevokedAt: p.RevokedAt,
 		FamilyRevoked: familyID != "" && !alive, Deleted: p.Deleted(),
 	}, nil
 }
@@ -294,6 +294,9 @@ func (s *Store) identitiesOf(playerID string) []players.Identity {
 func (s *Store) revoke(p *players.Player, reason players.EndReason, now time.Time) {
 	p.Rev++
 	p.UpdatedAt = millis(now)
+	if p.RevokedAt.Before(millis(now)) {
+		p.RevokedAt = millis(now)
+	}
 	for _, f := range s.families {
 		if f.playerID == p.ID {
 			f.end(reason, now)

@@ -165,10 +165,12 @@ func testRevoke(b *backend) {
 	later := start.Add(time.Minute)
 	equal(b.t, "rev after one revocation", b.revoke(ada.ID, later), 1)
 	want := ada
-	want.Rev, want.UpdatedAt = 1, later
+	want.Rev, want.UpdatedAt, want.RevokedAt = 1, later, later
 	equal(b.t, "the revoked player", b.get(ada.ID), want)
 	for _, family := range []string{first, second} {
-		facts := players.Facts{DisplayName: "Ada", Provider: "guest", Rev: 1, FamilyRevoked: true}
+		facts := players.Facts{
+			DisplayName: "Ada", Provider: "guest", Rev: 1, RevokedAt: later, FamilyRevoked: true,
+		}
 		equal(b.t, "facts", b.facts(ada.ID, family), facts)
 		r := b.rotate(family, 1, later)
 		equal(b.t, "a token of the player", r, players.RotateResult{
@@ -176,7 +178,10 @@ func testRevoke(b *backend) {
 		})
 	}
 	equal(b.t, "a token of another player", b.rotate(foreign, 1, later).Outcome, players.Rotated)
-	equal(b.t, "rev after two revocations", b.revoke(ada.ID, later), 2)
+	for i, c := range []struct{ now, want time.Duration }{{time.Hour, time.Hour}, {time.Minute, time.Hour}} {
+		equal(b.t, "rev", b.revoke(ada.ID, start.Add(c.now)), int64(i+2))
+		equal(b.t, "revoked at, which never goes back", b.facts(ada.ID, "").RevokedAt, start.Add(c.want))
+	}
 }
 
 func testDelete(b *backend) {
@@ -189,11 +194,12 @@ func testDelete(b *backend) {
 			b.t.Fatalf("Delete = %d, %v", rev, err)
 		}
 		want := players.Player{
-			ID: ada.ID, Provider: "guest", Rev: 1, CreatedAt: start, UpdatedAt: later, DeletedAt: later,
+			ID: ada.ID, Provider: "guest", Rev: 1, RevokedAt: later,
+			CreatedAt: start, UpdatedAt: later, DeletedAt: later,
 		}
 		equal(b.t, "the deleted player", b.get(ada.ID), want)
 	}
-	facts := players.Facts{Provider: "guest", Rev: 1, FamilyRevoked: true, Deleted: true}
+	facts := players.Facts{Provider: "guest", Rev: 1, RevokedAt: later, FamilyRevoked: true, Deleted: true}
 	equal(b.t, "facts", b.facts(ada.ID, family), facts)
 	equal(b.t, "reason", b.rotate(family, 1, later).EndReason, players.Removed)
 	_, err := b.Link(b.t.Context(), ada.ID, steam(1), later)
@@ -205,16 +211,16 @@ func testDelete(b *backend) {
 
 func testRestore(b *backend) {
 	ada := b.player(guest(1), "Ada")
-	if _, err := b.Delete(b.t.Context(), ada.ID, start.Add(time.Minute)); err != nil {
+	gone, back := start.Add(time.Minute), start.Add(time.Hour)
+	if _, err := b.Delete(b.t.Context(), ada.ID, gone); err != nil {
 		b.t.Fatal(err)
 	}
-	back := start.Add(time.Hour)
 	got, created, err := b.FindOrCreate(b.t.Context(), guest(1), newPlayer("Countess"), back)
 	if err != nil || created {
 		b.t.Fatalf("login: created %v, %v", created, err)
 	}
 	want := ada
-	want.DisplayName, want.Rev, want.UpdatedAt = "Countess", 1, back
+	want.DisplayName, want.Rev, want.RevokedAt, want.UpdatedAt = "Countess", 1, gone, back
 	equal(b.t, "the player at the login", got, want)
 	equal(b.t, "the player after it", b.get(ada.ID), want)
 	equal(b.t, "deleted", b.facts(ada.ID, "").Deleted, false)

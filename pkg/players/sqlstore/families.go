@@ -66,21 +66,21 @@ func (s *Store) RotateFamily(ctx context.Context, r players.Rotation) (result pl
 	return result, err
 }
 
-func (s *Store) family(ctx context.Context, familyID string) (f players.Family, p players.Player, err error) {
-	var expires, absolute, created, updated int64
-	var ended, deleted sql.NullInt64
-	err = s.read.QueryRowContext(ctx, `
+func (s *Store) family(ctx context.Context, familyID string) (players.Family, players.Player, error) {
+	var f players.Family
+	var p playerRow
+	var expires, absolute int64
+	var ended sql.NullInt64
+	err := s.read.QueryRowContext(ctx, `
 		SELECT f.counter, f.expires_at, f.absolute_expires_at, f.ended_at, f.ended_reason, `+playerColumns+`
 		FROM refresh_families f JOIN players p ON p.id = f.player_id
 		WHERE f.id = $1`, text(familyID),
-	).Scan(&f.Counter, &expires, &absolute, &ended, &f.EndReason,
-		&p.ID, &p.DisplayName, &p.Provider, &p.Rev, &created, &updated, &deleted)
+	).Scan(append([]any{&f.Counter, &expires, &absolute, &ended, &f.EndReason}, p.columns()...)...)
 	if err != nil {
 		return players.Family{}, players.Player{}, err
 	}
 	f.ExpiresAt, f.AbsoluteExpiresAt, f.EndedAt = fromMillis(expires), fromMillis(absolute), fromNullMillis(ended)
-	p.CreatedAt, p.UpdatedAt, p.DeletedAt = fromMillis(created), fromMillis(updated), fromNullMillis(deleted)
-	return f, p, nil
+	return f, p.player(), nil
 }
 
 // apply writes what the outcome demands and returns the family after it; done

@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -143,6 +144,12 @@ func TestSQLiteLockedByAnotherForTooLong(t *testing.T) {
 	mustBeUnavailable(t, "Rename", s.Rename(t.Context(), "ada", "Ada", now))
 	_, err = s.Revoke(t.Context(), "ada", players.Banned, now)
 	mustBeUnavailable(t, "Revoke", err)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if _, err := s.Revoke(ctx, "ada", players.Banned, now); !errors.Is(err, context.Canceled) ||
+		errors.Is(err, players.ErrUnavailable) {
+		t.Errorf("a caller that gives up waiting: %v, want context.Canceled alone", err)
+	}
 	if _, err := s.Get(t.Context(), "ada"); err != nil {
 		t.Errorf("reading while another writes: %v", err)
 	}

@@ -21,7 +21,7 @@ var migrations embed.FS
 // players.ErrUnavailable: the database is away. Other errors are for an
 // operator.
 func (s *Store) Migrate(ctx context.Context) error {
-	return s.explain(ctx, "migrate", s.dialect.migrate(ctx, s.provider))
+	return s.explain("migrate", s.dialect.migrate(ctx, s.provider))
 }
 
 func (s *Store) provider(options ...goose.ProviderOption) (*goose.Provider, error) {

@@ -11,8 +11,11 @@ import (
 )
 
 const (
-	playerColumns   = "p.id, p.display_name, p.provider, p.rev, p.created_at, p.updated_at, p.deleted_at"
-	returningPlayer = "RETURNING id, display_name, provider, rev, created_at, updated_at, deleted_at"
+	playerColumns   = "p.id, p.display_name, p.provider, p.rev, p.revoked_at, p.created_at, p.updated_at, p.deleted_at"
+	returningPlayer = "RETURNING id, display_name, provider, rev, revoked_at, created_at, updated_at, deleted_at"
+
+	// revokeNow takes the time as $2.
+	revokeNow = "rev = rev + 1, updated_at = $2, revoked_at = CASE WHEN revoked_at > $2 THEN revoked_at ELSE $2 END"
 
 	// attempts bounds the retries after another caller was faster. The second
 	// try finds what that caller did; a third means that it was undone.
@@ -119,17 +122,19 @@ func (s *Store) Get(ctx context.Context, playerID string) (p players.Player, err
 
 // Facts implements players.Store.
 func (s *Store) Facts(ctx context.Context, playerID, familyID string) (f players.Facts, err error) {
+	var revoked sql.NullInt64
 	err = s.do(ctx, "read the facts", func(ctx context.Context) error {
 		return orNotFound(s.read.QueryRowContext(ctx, `
-			SELECT p.display_name, p.provider, p.rev, p.deleted_at IS NOT NULL,
+			SELECT p.display_name, p.provider, p.rev, p.revoked_at, p.deleted_at IS NOT NULL,
 			       f.id IS NULL OR f.ended_at IS NOT NULL
 			FROM players p LEFT JOIN refresh_families f ON f.id = $2 AND f.player_id = p.id
 			WHERE p.id = $1`, text(playerID), text(familyID),
-		).Scan(&f.DisplayName, &f.Provider, &f.Rev, &f.Deleted, &f.FamilyRevoked))
+		).Scan(&f.DisplayName, &f.Provider, &f.Rev, &revoked, &f.Deleted, &f.FamilyRevoked))
 	})
 	if err != nil {
 		return players.Facts{}, err
 	}
+	f.RevokedAt = fromNullMillis(revoked)
 	f.FamilyRevoked = f.FamilyRevoked && familyID != ""
 	return f, nil
 }
@@ -155,7 +160,7 @@ func (s *Store) Delete(ctx context.Context, playerID string, now time.Time) (rev
 	err = s.do(ctx, "delete", func(ctx context.Context) error {
 		return s.inTx(ctx, func(tx *sql.Tx) error {
 			err := tx.QueryRowContext(ctx, `
-				UPDATE players SET rev = rev + 1, display_name = '', deleted_at = $2, updated_at = $2
+				UPDATE players SET `+revokeNow+`, display_name = '', deleted_at = $2
 				WHERE id = $1 AND deleted_at IS NULL RETURNING rev`, text(playerID), now.UnixMilli()).Scan(&rev)
 			if errors.Is(err, sql.ErrNoRows) { // deleted already, or unknown
 				return orNotFound(tx.QueryRowContext(ctx,
@@ -177,7 +182,7 @@ func (s *Store) Revoke(
 	err = s.do(ctx, "revoke", func(ctx context.Context) error {
 		return s.inTx(ctx, func(tx *sql.Tx) error {
 			err := tx.QueryRowContext(ctx, `
-				UPDATE players SET rev = rev + 1, updated_at = $2 WHERE id = $1 RETURNING rev`,
+				UPDATE players SET `+revokeNow+` WHERE id = $1 RETURNING rev`,
 				text(playerID), now.UnixMilli()).Scan(&rev)
 			if err != nil {
 				return orNotFound(err)
@@ -188,15 +193,30 @@ func (s *Store) Revoke(
 	return rev, err
 }
 
-func scanPlayer(row *sql.Row) (p players.Player, err error) {
-	var created, updated int64
-	var deleted sql.NullInt64
-	err = row.Scan(&p.ID, &p.DisplayName, &p.Provider, &p.Rev, &created, &updated, &deleted)
-	if err != nil {
+// playerRow receives the player's columns.
+type playerRow struct {
+	players.Player
+
+	created, updated int64
+	revoked, deleted sql.NullInt64
+}
+
+func (r *playerRow) columns() []any {
+	return []any{&r.ID, &r.DisplayName, &r.Provider, &r.Rev, &r.revoked, &r.created, &r.updated, &r.deleted}
+}
+
+func (r *playerRow) player() players.Player {
+	r.CreatedAt, r.UpdatedAt = fromMillis(r.created), fromMillis(r.updated)
+	r.RevokedAt, r.DeletedAt = fromNullMillis(r.revoked), fromNullMillis(r.deleted)
+	return r.Player
+}
+
+func scanPlayer(row *sql.Row) (players.Player, error) {
+	var r playerRow
+	if err := row.Scan(r.columns()...); err != nil {
 		return players.Player{}, err
 	}
-	p.CreatedAt, p.UpdatedAt, p.DeletedAt = fromMillis(created), fromMillis(updated), fromNullMillis(deleted)
-	return p, nil
+	return r.player(), nil
 }
 
 func orContended(err error) error {

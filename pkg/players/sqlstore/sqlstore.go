@@ -81,18 +81,18 @@ func (s *Store) Close() error {
 func (s *Store) do(ctx context.Context, doing string, operation func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.explain(ctx, doing, operation(bounded))
+	return s.explain(doing, operation(bounded))
 }
 
-func (s *Store) explain(ctx context.Context, doing string, err error) error {
+// explain leaves answers and a caller's giving up as they are, and tells an
+// outage from a fault of ours.
+func (s *Store) explain(doing string, err error) error {
 	var answer *apperr.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer):
 		return err
-	case errors.Is(ctx.Err(), context.Canceled): // whatever the driver made of it
-		return fmt.Errorf("players: %s: %w: %w", doing, context.Canceled, err)
 	case s.dialect.isDuplicate(err):
 		return players.ErrInvalid.With(fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, errContended), errors.Is(err, context.DeadlineExceeded), s.dialect.isUnavailable(err):

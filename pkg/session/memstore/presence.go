@@ -103,7 +103,7 @@ func (s *Store) Disconnected(
 		return t.result(session.Noted), nil
 	}
 	if _, open := t.life.connections[id]; !open {
-		if t.fenced(id) { // it belongs to a life before this one
+		if id.Epoch() <= t.fence(nil) { // it belongs to a life before this one
 			return t.result(session.Noted), nil
 		}
 		if again {

@@ -139,8 +139,8 @@ func (c *clock) amnesty(now int64) (given int64, ok bool) {
 	if now-alive > stale {
 		return 0, false
 	}
-	if c.good == nil {
-		c.good = &alive
+	if c.good == nil { // the first pass ever: nothing was missed before it
+		c.good = &now
 		return 0, true
 	}
 	if gap := now - *c.good; gap > stale {

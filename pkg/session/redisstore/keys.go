@@ -10,7 +10,7 @@ func sessionKey(s int, player string) string { return shard.Key(s, "session:"+pl
 // Type: zset, scored by ms. TTL: 10 min. Readers: connected, disconnected.
 func closedKey(s int, player string) string { return shard.Key(s, "closed:"+player) }
 
-// revokedKey holds the last revocation of a player: rev, at, until, fam:<family>.
+// revokedKey holds the last revocation of a player: rev, at, until, v (of the life it ended), fam:<family>.
 // Type: hash. TTL: twice the life of an access token. Readers: every script that admits a token or a connection.
 func revokedKey(s int, player string) string { return shard.Key(s, "revoked:"+player) }
 

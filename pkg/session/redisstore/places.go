@@ -11,6 +11,9 @@ import (
 
 // Reserve implements session.Store.
 func (s *Store) Reserve(ctx context.Context, c session.Claims, facts *session.Facts, r session.Reservation) (session.Hold, error) {
+	if loggedOut(facts) {
+		return session.Hold{}, session.ErrRevoked
+	}
 	args := append([]any{"token", c.Rev, c.Family}, s.facts(facts)...)
 	args = append(args, string(r.Kind), r.Slot, r.ID, r.Most, string(r.Excludes), "", "", "0", r.Copy)
 	res, extra, err := s.run(ctx, s.scripts.reserve, c.Player, args...)

@@ -92,6 +92,9 @@ func (s *Store) plain(ctx context.Context, script *rediskit.Script, player strin
 
 // Ensure implements session.Store.
 func (s *Store) Ensure(ctx context.Context, c session.Claims, facts *session.Facts, read bool) (session.Result, error) {
+	if loggedOut(facts) {
+		return session.Result{}, session.ErrRevoked
+	}
 	args := append([]any{c.Rev, c.Family, flag(read)}, s.facts(facts)...)
 	res, _, err := s.run(ctx, s.scripts.ensure, c.Player, args...)
 	return admitted(res, err)
@@ -99,6 +102,9 @@ func (s *Store) Ensure(ctx context.Context, c session.Claims, facts *session.Fac
 
 // Begin implements session.Store.
 func (s *Store) Begin(ctx context.Context, c session.Claims, facts *session.Facts) (session.Result, int64, error) {
+	if loggedOut(facts) {
+		return session.Result{}, 0, session.ErrRevoked
+	}
 	args := append([]any{c.Rev, c.Family}, s.facts(facts)...)
 	res, extra, err := s.run(ctx, s.scripts.begin, c.Player, args...)
 	if res, err = admitted(res, err); err != nil {
@@ -220,6 +226,10 @@ func (s *Store) facts(f *session.Facts) []any {
 	}
 	return []any{"1", s.newSID(), f.Name, f.Provider, profile, f.Rev, revokedAt, flag(!f.Login)}
 }
+
+// loggedOut tells whether the durable record says that the login of the token
+// is over. Redis has nothing to add to that.
+func loggedOut(f *session.Facts) bool { return f != nil && f.FamilyRevoked }
 
 func flag(b bool) string {
 	if b {

@@ -138,7 +138,7 @@ func revokedEverywhere(f *fixture) {
 func revocationSurvivesWipe(f *fixture) {
 	f.call("ann")
 	f.Wipe(f)
-	f.seen = nil
+	f.log = eventLog{}
 	facts := known("ann")
 	facts.Rev, facts.RevokedAt = 3, time.UnixMilli(f.now())
 	old := token("ann")

@@ -157,8 +157,8 @@ func hourWithoutHook(f *fixture) {
 	f.connect("online")
 	f.disconnected("away", f.connect("away"), "normal")
 	players := []string{"detached", "online", "away"}
-	for range 360 {
-		f.World.Advance(session.Stale)
+	for range 60 {
+		f.World.Advance(time.Minute)
 		for _, pass := range f.sweep() {
 			for _, r := range must[[]session.Result](f)(f.Store.Due(f.Context(), append(pass.Members, players...))) {
 				if r.Outcome != session.Early && r.Outcome != session.Paused {

@@ -47,7 +47,7 @@ func (w *World) NewSID() string { return fmt.Sprintf("life-%d", w.lives.Add(1)) 
 
 // Backend is a store under test, and what a test must see and move beside it.
 type Backend struct {
-	Name       string
+	Label      string
 	Store      session.Store
 	World      *World
 	Shards     shard.Map
@@ -72,7 +72,7 @@ func OnMap(shards shard.Map) Factory {
 			tb.Fatalf("new memstore: %v", err)
 		}
 		return &Backend{
-			Name: "map", Store: store, World: world, Shards: shards,
+			Label: "map", Store: store, World: world, Shards: shards,
 			Events:     func(testing.TB) []outbox.Event { return store.Events() },
 			Wipe:       func(testing.TB) { store.Wipe() },
 			Lose:       func(_ testing.TB, player string) { store.Lose(player) },
@@ -85,10 +85,10 @@ func OnMap(shards shard.Map) Factory {
 
 // OnRedis returns the backend of a store that keeps its keys, as
 // docs/redis-keys.md names them, behind client.
-func OnRedis(name string, store session.Store, client redis.UniversalClient, shards shard.Map, world *World) *Backend {
-	r := &inRedis{client: client, shards: shards, world: world}
+func OnRedis(label string, store session.Store, client redis.UniversalClient, shards shard.Map, world *World) *Backend {
+	r := &inRedis{client: client, shards: shards, world: world, last: map[int]string{}}
 	return &Backend{
-		Name: name, Store: store, World: world, Shards: shards, Events: r.events, Wipe: r.wipe, Lose: r.lose,
+		Label: label, Store: store, World: world, Shards: shards, Events: r.events, Wipe: r.wipe, Lose: r.lose,
 		Reconciled: r.reconciled, Open: r.open, Deadlines: r.deadlines, Keys: r.keys,
 	}
 }
@@ -97,25 +97,32 @@ type inRedis struct {
 	client redis.UniversalClient
 	shards shard.Map
 	world  *World
+
+	read []outbox.Event // so far
+	last map[int]string // the entry read last, by shard
 }
 
 func (r *inRedis) events(tb testing.TB) []outbox.Event {
 	tb.Helper()
-	var events []outbox.Event
 	pipe := r.client.Pipeline()
 	streams := make([]*redis.XMessageSliceCmd, r.shards.N())
 	for _, n := range r.shards.All() {
-		streams[n] = pipe.XRange(tb.Context(), outbox.Key(n), "-", "+")
+		from := "-"
+		if r.last[n] != "" {
+			from = "(" + r.last[n]
+		}
+		streams[n] = pipe.XRange(tb.Context(), outbox.Key(n), from, "+")
 	}
 	if _, err := pipe.Exec(tb.Context()); err != nil {
 		tb.Fatalf("read the outboxes: %v", err)
 	}
 	for n, stream := range streams {
 		for _, m := range stream.Val() {
-			events = append(events, event(tb, n, m.Values))
+			r.read = append(r.read, event(tb, n, m.Values))
+			r.last[n] = m.ID
 		}
 	}
-	return events
+	return r.read
 }
 
 func event(tb testing.TB, n int, values map[string]any) outbox.Event {
@@ -164,6 +171,7 @@ func (r *inRedis) eachServer(tb testing.TB, do func(context.Context, *redis.Clie
 func (r *inRedis) wipe(tb testing.TB) {
 	tb.Helper()
 	r.eachServer(tb, func(ctx context.Context, c *redis.Client) error { return c.FlushAll(ctx).Err() })
+	r.read, r.last = nil, map[int]string{}
 }
 
 func (r *inRedis) lose(tb testing.TB, player string) {
@@ -235,10 +243,23 @@ func (r *inRedis) keys(tb testing.TB) map[string]time.Duration {
 	return keys
 }
 
-// perShard sorts events by shard and keeps the order within each, which is
-// all the order that there is.
-func perShard(events []outbox.Event) []outbox.Event {
-	return slices.SortedStableFunc(slices.Values(events), func(a, b outbox.Event) int { return cmp.Compare(a.Shard, b.Shard) })
+// eventLog tells which events are new. The only order there is, is that
+// within a shard.
+type eventLog struct{ seen map[int]int }
+
+// fresh returns what was not among all the last time, oldest first within a
+// shard, and shard by shard.
+func (l *eventLog) fresh(all []outbox.Event) []outbox.Event {
+	var fresh []outbox.Event
+	count := map[int]int{}
+	for _, e := range all {
+		if count[e.Shard]++; count[e.Shard] > l.seen[e.Shard] {
+			fresh = append(fresh, e)
+		}
+	}
+	l.seen = count
+	slices.SortStableFunc(fresh, func(a, b outbox.Event) int { return cmp.Compare(a.Shard, b.Shard) })
+	return fresh
 }
 
 // describe shows an event on one line, with its fields in order.

@@ -190,5 +190,5 @@ func malformedIsRefused(f *fixture) {
 		f.equal("told to the broker", f.lastEvent("broker.kick").Fields["connection"], string(id))
 	}
 	f.connect("ann")
-	f.outcome(f.disconnected("ann", "x", "normal"), session.StillOpen)
+	f.outcome(f.disconnected("ann", "x", "normal"), session.Noted)
 }

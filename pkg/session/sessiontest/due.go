@@ -113,16 +113,20 @@ func dueConnected(f *fixture) {
 }
 
 func dueLostRecord(f *fixture) {
-	f.call("ann")
+	f.connect("ann")
+	bobs := []session.ConnectionID{f.connect("bob"), f.connect("bob")}
 	f.Lose(f, "ann")
+	f.Lose(f, "bob")
+	f.disconnected("bob", bobs[0], "tcp_closed")
 	f.sweep()
 	_ = f.events()
 	f.outcome(f.due("ann"), session.LostRecord)
 	e := f.lastEvent("session.expired")
 	f.equal("event", []any{e.Player, e.SID, e.V, e.Fields}, []any{"ann", "", int64(0), map[string]string{"reason": "lost_record"}})
 	f.outcome(f.due("ann"), session.Early)
-	f.equal("deadlines", f.Deadlines(f), map[string]int64{})
 	f.equal("events", f.eventTypes(), []string{})
+	f.outcome(f.due("bob"), session.LostRecord)
+	f.equal("left", []int{len(f.Deadlines(f)), len(f.Open(f))}, []int{0, 0})
 }
 
 func racingSweepers(f *fixture) {

@@ -13,7 +13,6 @@ func keyPromises() []promise {
 		{"every key of a player ends by itself", playerKeysEnd},
 		{"after an end only what must be remembered is left", keysAfterEnd},
 		{"after an expiry only the tombstones are left", keysAfterExpiry},
-		{"a refused connection renews the life of the revocation", keysOfRefusal},
 	}
 }
 
@@ -90,17 +89,4 @@ func keysAfterExpiry(f *fixture) {
 	named, unknown := f.left("ann")
 	f.equal("keys", []any{named, len(unknown)}, []any{[]string{"closed"}, 0})
 	f.equal("members", len(f.Open(f))+len(f.Deadlines(f)), 0)
-}
-
-func keysOfRefusal(f *fixture) {
-	if f.Keys == nil {
-		f.Skip("this store has no keys")
-	}
-	f = f.with(func(s *session.Settings) { s.AccessTokenTTL = 10 * time.Minute })
-	id := f.connect("ann")
-	f.end("ann", session.Ending{Reason: "banned", Revoke: true})
-	g := f.with(func(s *session.Settings) { s.AccessTokenTTL = time.Hour })
-	_ = g
-	f.outcome(f.connected("ann", id), session.Refused)
-	f.ttl("revoked:ann", f.settings.RevokedTTL())
 }

@@ -55,7 +55,7 @@ type fixture struct {
 
 	open     Factory
 	settings session.Settings
-	seen     map[int]int // events looked at, by shard
+	log      eventLog
 	ports    int
 }
 
@@ -210,14 +210,7 @@ func (f *fixture) calm(d time.Duration) {
 // events returns what was appended since the last look, oldest first.
 func (f *fixture) events() []outbox.Event {
 	f.Helper()
-	var fresh []outbox.Event
-	count := map[int]int{}
-	for _, e := range f.Events(f) {
-		if count[e.Shard]++; count[e.Shard] > f.seen[e.Shard] {
-			fresh = append(fresh, e)
-		}
-	}
-	f.seen = count
+	fresh := f.log.fresh(f.Events(f))
 	slices.SortStableFunc(fresh, func(a, b outbox.Event) int { return cmp.Compare(a.At, b.At) })
 	return fresh
 }

@@ -7,6 +7,7 @@ CREATE TABLE players (
     display_name TEXT   NOT NULL,
     provider     TEXT   NOT NULL,
     rev          BIGINT NOT NULL DEFAULT 0,
+    revoked_at   BIGINT,
     created_at   BIGINT NOT NULL,
     updated_at   BIGINT NOT NULL,
     deleted_at   BIGINT

@@ -163,10 +163,11 @@ local function grace_for(reason)
   return grace
 end
 
--- start_grace ends the presence of a player without connections.
+-- start_grace ends the presence of a player without connections. from is shifted time, since is not.
 local function start_grace(reason)
   put('presence', 'grace')
   put('since', str(now))
+  put('from', str(t))
   put('reason', reason)
   put('deadline', str(t + grace_for(reason)))
   move()
@@ -175,11 +176,13 @@ local function start_grace(reason)
   emit('session.grace', extra)
 end
 
--- create starts a new life. The caller has proved that the player may have one.
+-- create starts a new life, newer than the one that an end may just have closed. The caller has proved that the
+-- player may have one.
 local function create(sid, name, provider, profile, healed)
+  local last_v = tonumber(redis.call('HGET', K_REVOKED, 'v') or '0')
   rec = {}
   put('sid', sid)
-  put('v', str(now))
+  put('v', str(math.max(now, last_v + 1)))
   put('prev', '0')
   put('presence', 'detached')
   put('epoch', '0')
@@ -206,7 +209,7 @@ local function touch()
   if rec.presence == 'connected' then return end
   local deadline = math.max(num('deadline'), t + S.http_lease)
   if rec.presence == 'grace' and held('match') > 0 then
-    deadline = math.min(deadline, math.max(num('deadline'), num('since') - shift + 2 * S.grace_match))
+    deadline = math.min(deadline, math.max(num('deadline'), num('from') + 2 * S.grace_match))
   end
   put('deadline', str(deadline))
   if held('ticket') > 0 and now > num('since') and now - num('reach') >= S.http_reach / 3 then
@@ -228,6 +231,9 @@ local function refused(rev, family, durable_rev)
   local min_rev, _, logged_out = revocation(family)
   return logged_out or rev < math.max(min_rev, durable_rev)
 end
+
+-- epoch_of returns the epoch in a connection id, 0 when there is none.
+local function epoch_of(id) return tonumber(string.match(id, '^(%d+)/') or '0') end
 
 -- tombstone tells whether the connection is known to be over.
 local function tombstone(id)
@@ -252,6 +258,7 @@ local function admit(rev, family, facts)
   if rec then
     if facts.known and facts.profile == 'durable' then
       put('profile', 'durable')
+      put('provider', facts.provider)
       if rec.name ~= facts.name then
         put('name', facts.name)
         move()

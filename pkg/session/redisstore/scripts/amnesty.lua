@@ -5,7 +5,7 @@
 -- Returns:   'ok' | 'paused' (the hook is away: nothing falls due), ms given by this run, then the due members
 -- Clock:     Redis TIME, shifted
 -- Guarantee: G6. `good:<owner>` is the last moment at which everybody who guards these deadlines was alive; the
---            gap since then is added to the shift once, whichever sweeper comes first.
+--            gap since then is added to the shift once, whichever sweeper comes first; all up to now is given then.
 local owner, limit = ARGV[1], tonumber(ARGV[2])
 local function str(n) return string.format('%.0f', n) end
 local now = clock_ms()
@@ -21,6 +21,7 @@ local gap, given = now - good, 0
 if gap > S.stale then
   given = math.min(gap, S.amnesty_max)
   shift = shift + given
+  alive = now
   redis.call('HSET', KEYS[1], 'shift:' .. owner, str(shift))
 end
 redis.call('HSET', KEYS[1], 'good:' .. owner, str(math.max(alive, good)))

@@ -6,10 +6,14 @@
 -- Clock:     Redis TIME
 -- Guarantee: G1 (heals), G4 (order and repeats do not matter), G8
 local id, facts = ARGV[2], facts_from(4)
-local epoch = tonumber(string.match(id, '^(%d+)/'))
+local epoch = epoch_of(id)
 local _, revoked_at = revocation('')
 
 if epoch <= math.max(revoked_at, facts.revoked_at) then
+  if epoch <= revoked_at and revoked_at > 0 then -- the broker still has it: remember for longer
+    redis.call('HSET', K_REVOKED, 'until', str(now + S.revoked_ttl))
+    redis.call('PEXPIRE', K_REVOKED, S.revoked_ttl)
+  end
   emit('broker.kick', {'connection', id})
   flush_events()
   return answer('refused')

@@ -11,6 +11,9 @@ if now - good > S.stale or (hook and now - tonumber(hook) > S.stale) then return
 if not rec then
   if not redis.call('ZSCORE', K_DEADLINES, player) then return answer('early') end
   emit('session.expired', {'reason', 'lost_record'})
+  for _, member in ipairs(redis.call('SMEMBERS', K_OPEN)) do
+    if string.sub(member, 1, #player + 1) == player .. '/' then redis.call('SREM', K_OPEN, member) end
+  end
   redis.call('ZREM', K_DEADLINES, player)
   flush_events()
   return answer('lost_record')

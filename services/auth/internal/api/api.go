@@ -24,8 +24,6 @@ import (
 )
 
 const (
-	// requestTimeout is how long a call waits for Redis and the database.
-	requestTimeout = 5 * time.Second
 	// identitiesTimeout is how long /me waits for what it can do without.
 	identitiesTimeout = time.Second
 
@@ -40,6 +38,7 @@ type Server struct {
 	Players  players.Store
 	Verifier *jwtkit.Verifier
 	Broker   Broker
+	Timeout  time.Duration // of a whole call
 }
 
 // Broker is where clients are told to find the MQTT broker.
@@ -47,14 +46,14 @@ type Broker struct{ URL, WebSocketURL string }
 
 // Register adds the routes.
 func Register(e *echo.Echo, s Server) {
-	e.Use(bounded)
+	e.Use(s.bounded)
 	RegisterHandlers(e, &s)
 }
 
 // bounded makes sure that a client hears from us before it gives up.
-func bounded(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+		ctx, cancel := context.WithTimeout(c.Request().Context(), s.Timeout)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)

@@ -54,7 +54,7 @@ const caughtUp players.EndReason = "caught_up"
 
 // attempts bounds how often a login starts over because the player was
 // revoked meanwhile.
-const attempts = 5
+const attempts = 8
 
 var errContended = errors.New("the player was revoked again and again")
 
@@ -67,7 +67,7 @@ func (d *Desk) LogIn(ctx context.Context, identity players.Identity, displayName
 	if err != nil {
 		return Login{}, err
 	}
-	isNew, refusedRev := false, int64(-1)
+	isNew, ahead, refusedRev := false, false, int64(-1)
 	for range attempts {
 		l, err := d.enter(ctx, identity, name)
 		isNew = isNew || l.IsNew
@@ -79,7 +79,7 @@ func (d *Desk) LogIn(ctx context.Context, identity players.Identity, displayName
 		case errors.Is(err, session.ErrRevoked):
 			// A revocation came in between; or the session store knows of one
 			// that the durable record has lost, which then has to catch up.
-			if l.Player.Rev == refusedRev {
+			if ahead = ahead || l.Player.Rev == refusedRev; ahead {
 				if _, err := d.Players.Revoke(ctx, l.Player.ID, caughtUp, d.Clock.Now()); err != nil {
 					return Login{}, err
 				}

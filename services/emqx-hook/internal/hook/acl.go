@@ -1,8 +1,6 @@
 package hook
 
 import (
-	"strings"
-
 	"github.com/holdfast-games/holdfast/proto/topic"
 	"github.com/holdfast-games/holdfast/services/emqx-hook/internal/api"
 )
@@ -24,34 +22,30 @@ func staticRules(player string) []api.ACLRule {
 // playerTopics is what every topic of one player starts with.
 func playerTopics(player string) string { return "player/" + player + "/" }
 
-// maySubscribe reports whether a player may subscribe to a filter when the
-// static rules did not decide: its own topics only, until there are lobbies.
-func maySubscribe(player, filter string) bool {
-	if !topic.ValidPlayer(player) {
-		return false
+// own returns what a filter is when it is one of the player's own topics, or
+// covers all of them.
+func own(player, filter string) (topic.Kind, bool) {
+	if topic.ValidPlayer(player) && filter == playerTopics(player)+"+" {
+		return topic.KindPlayerAll, true
 	}
-	return ownTopic(player, filter)
+	t, err := topic.Parse(filter)
+	if err != nil || t.Player != player || t.Lobby != "" {
+		return topic.KindUnknown, false
+	}
+	return t.Kind, true
 }
 
-// ownTopic reports whether a filter is one of the player's own topics, or all
-// of them.
-func ownTopic(player, filter string) bool {
-	t, err := topic.Parse(filter)
-	if err != nil {
-		return filter == playerTopics(player)+"+"
-	}
-	return t.Player == player && t.Lobby == ""
+// maySubscribe reports whether a player may subscribe to a filter that the
+// static rules left open: to its own topics, and until there are lobbies to
+// nothing else.
+func maySubscribe(player, filter string) bool {
+	_, ok := own(player, filter)
+	return ok
 }
 
 // showsSnapshot reports whether a subscription to filter receives the
 // player's snapshots.
 func showsSnapshot(player, filter string) bool {
-	if !strings.HasPrefix(filter, playerTopics(player)) {
-		return false
-	}
-	t, err := topic.Parse(filter)
-	if err != nil {
-		return filter == playerTopics(player)+"+"
-	}
-	return t.Kind.Covers(topic.KindPlayerSession)
+	kind, ok := own(player, filter)
+	return ok && kind.Covers(topic.KindPlayerSession)
 }

@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -66,13 +65,7 @@ func receive(c echo.Context, err error) error {
 	case accept:
 		return c.NoContent(http.StatusNoContent)
 	case again:
-		var e *apperr.Error
-		if errors.As(err, &e) && e.RetryAfter == 0 {
-			return e.After(retryAfter)
-		}
-		return err
-	case fail, reject:
-		return err
+		return apperr.From(err).After(max(apperr.From(err).RetryAfter, retryAfter))
 	default:
 		return err
 	}

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -21,31 +22,29 @@ var (
 	errNoAccess      = apperr.New(apperr.Forbidden, string(wire.CodeForbidden), "no rule allows it")
 )
 
-// denied is the answer wherever nothing else was proved.
-func denied() api.AuthenticateAnswer { return api.AuthenticateAnswer{Result: api.ResultDeny} }
-
 // Authenticate implements api.ServerInterface. It always answers 200.
 func (h *Hook) Authenticate(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), budget)
 	defer cancel()
 	var request api.AuthenticateRequest
-	allowed, err := guard(func() (api.AuthenticateAnswer, error) {
-		var err error
+	var answer api.AuthenticateAnswer
+	err := guard(func() (err error) {
 		if request, err = httpkit.Decode[api.AuthenticateRequest](c); err != nil {
-			return denied(), err
+			return err
 		}
-		return h.authenticate(ctx, request)
+		answer, err = h.authenticate(ctx, request)
+		return err
 	})
 	if err != nil {
 		h.deny(ctx, callAuth, request.Clientid, err)
-		return httpkit.JSON(c, 200, denied())
+		return httpkit.JSON(c, http.StatusOK, api.AuthenticateAnswer{Result: api.ResultDeny})
 	}
 	result := "allow"
-	if allowed.IsSuperuser != nil && *allowed.IsSuperuser {
+	if *answer.IsSuperuser {
 		result = "superuser"
 	}
 	h.metrics.decisions.WithLabelValues(callAuth, result).Inc()
-	return httpkit.JSON(c, 200, allowed)
+	return httpkit.JSON(c, http.StatusOK, answer)
 }
 
 // authenticate allows our own publisher, and a player who shows its own
@@ -56,14 +55,14 @@ func (h *Hook) authenticate(ctx context.Context, r api.AuthenticateRequest) (api
 	}
 	claims, err := h.config.Tokens.Verify(r.Password)
 	if err != nil {
-		return denied(), err
+		return api.AuthenticateAnswer{}, err
 	}
 	if r.Clientid != claims.Player || (r.Username != "" && r.Username != claims.Player) {
-		return denied(), errForeignClient
+		return api.AuthenticateAnswer{}, errForeignClient
 	}
 	_, epoch, err := h.config.Sessions.Begin(ctx, session.ClaimsFrom(claims))
 	if err != nil {
-		return denied(), err
+		return api.AuthenticateAnswer{}, err
 	}
 	return api.AuthenticateAnswer{
 		Result: api.ResultAllow, IsSuperuser: new(false),
@@ -82,22 +81,21 @@ func (h *Hook) isPublisher(r api.AuthenticateRequest) bool {
 // Authorize implements api.ServerInterface. It always answers 200.
 func (h *Hook) Authorize(c echo.Context) error {
 	var request api.AuthorizeRequest
-	_, err := guard(func() (struct{}, error) {
-		var err error
+	err := guard(func() (err error) {
 		if request, err = httpkit.Decode[api.AuthorizeRequest](c); err != nil {
-			return struct{}{}, err
+			return err
 		}
 		if request.Action != "subscribe" || !maySubscribe(request.Clientid, request.Topic) {
-			return struct{}{}, errNoAccess
+			return errNoAccess
 		}
-		return struct{}{}, nil
+		return nil
 	})
 	if err != nil {
 		h.deny(c.Request().Context(), callAuthz, request.Clientid, err)
-		return httpkit.JSON(c, 200, api.AuthorizeAnswer{Result: api.ResultDeny})
+		return httpkit.JSON(c, http.StatusOK, api.AuthorizeAnswer{Result: api.ResultDeny})
 	}
 	h.metrics.decisions.WithLabelValues(callAuthz, "allow").Inc()
-	return httpkit.JSON(c, 200, api.AuthorizeAnswer{Result: api.ResultAllow})
+	return httpkit.JSON(c, http.StatusOK, api.AuthorizeAnswer{Result: api.ResultAllow})
 }
 
 // deny counts a denial, and says why where somebody should know: at the level
@@ -105,7 +103,8 @@ func (h *Hook) Authorize(c echo.Context) error {
 func (h *Hook) deny(ctx context.Context, call, client string, err error) {
 	h.metrics.decisions.WithLabelValues(call, "deny").Inc()
 	if answerFor(err).ours {
-		h.failed(ctx, call, client, err)
+		h.metrics.failures.WithLabelValues(call).Inc()
+		h.config.Log.ErrorContext(ctx, "denied through our fault", "call", call, "client", client, "error", err)
 		return
 	}
 	h.config.Log.DebugContext(ctx, "denied", "call", call, "client", client, "error", err)

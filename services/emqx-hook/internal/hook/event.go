@@ -47,28 +47,26 @@ type event struct {
 func (h *Hook) ReceiveEvent(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), budget)
 	defer cancel()
-	var player string
-	_, err := guard(func() (struct{}, error) {
+	err := guard(func() error {
 		body, err := httpkit.Decode[json.RawMessage](c)
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
 		e, ours, err := parseEvent(body)
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
-		player = e.player
 		result := foreign
 		if ours {
 			if result, err = h.apply(ctx, e); err != nil {
-				return struct{}{}, err
+				return err
 			}
 		}
 		h.metrics.events.WithLabelValues(e.kind, result).Inc()
-		return struct{}{}, nil
+		return nil
 	})
 	if err != nil && answerFor(err).ours {
-		h.failed(ctx, callWebhook, player, err)
+		h.metrics.failures.WithLabelValues(callWebhook).Inc()
 	}
 	return receive(c, err)
 }
@@ -127,12 +125,8 @@ func parseEvent(body []byte) (e event, ours bool, err error) {
 		return e, true, nil
 	}
 	e.node, e.reason = text(row.Node), text(row.Reason)
-	e.connection, err = connection(row)
-	if err != nil {
+	if e.connection, err = connection(row); err != nil {
 		return event{}, false, err
-	}
-	if e.kind == clientDisconnected && e.reason == "" {
-		return event{}, false, httpkit.InvalidField("reason is missing")
 	}
 	return e, true, nil
 }
@@ -151,11 +145,11 @@ func connection(row api.BrokerEvent) (session.ConnectionID, error) {
 	return session.NewConnectionID(epoch, row.ConnectedAt, row.Peername), nil
 }
 
-// text is a value of the broker that is only kept to be shown: "" when it is
-// absent, and cut or dropped when no broker would write it.
+// text is a value that nothing depends on: "unknown" when the broker does not
+// say, or says what it never would.
 func text(s string) string {
-	if s == absent || !printable(s) {
-		return ""
+	if s == "" || s == absent || !printable(s) {
+		return "unknown"
 	}
 	return s
 }

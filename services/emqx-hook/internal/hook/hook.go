@@ -78,18 +78,11 @@ func (h *Hook) Handler() http.Handler {
 
 // guard runs f, and turns a panic in it into an error: in front of EMQX, a
 // crash must not look like "no opinion".
-func guard[T any](f func() (T, error)) (result T, err error) {
+func guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			var none T
-			result, err = none, fmt.Errorf("panic: %v", p)
+			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
 	return f()
-}
-
-// failed logs and counts what the caller is not told.
-func (h *Hook) failed(ctx context.Context, call, client string, err error) {
-	h.metrics.failures.WithLabelValues(call).Inc()
-	h.config.Log.ErrorContext(ctx, "broker call failed", "call", call, "client", client, "error", err)
 }

@@ -3,6 +3,7 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,54 +18,49 @@ import (
 // first, whoever cannot be served blocks nobody, and of several partners the
 // nearest in rating is taken, then the oldest. The cost is n log n.
 func Plan(q rules.Queue, tickets []queue.Ticket, now int64) [][]queue.Ticket {
-	var matches [][]queue.Ticket
-	for _, group := range groups(q, candidates(tickets, now)) {
+	var matches [][]int
+	for _, group := range groups(q, tickets, candidates(tickets, now)) {
 		if q.Rating != nil {
-			matches = append(matches, pair(*q.Rating, group, now)...)
+			matches = append(matches, pair(*q.Rating, tickets, group, now)...)
 		} else {
-			matches = append(matches, fill(q, group, now)...)
+			matches = append(matches, fill(q, tickets, group, now)...)
 		}
 	}
-	slices.SortStableFunc(matches, func(a, b []queue.Ticket) int { return order(a[0], b[0]) })
-	return matches
-}
-
-func order(a, b queue.Ticket) int {
-	switch {
-	case a.Older(b):
-		return -1
-	case b.Older(a):
-		return 1
-	default:
-		return 0
+	slices.SortFunc(matches, func(a, b []int) int { return cmp.Compare(a[0], b[0]) })
+	out := make([][]queue.Ticket, len(matches))
+	for i, match := range matches {
+		for _, at := range match {
+			out[i] = append(out[i], tickets[at])
+		}
 	}
+	return out
 }
 
-// candidates leaves out who cannot be matched now. Of two tickets of one
-// player, the older is what an earlier life of the session left behind.
-func candidates(tickets []queue.Ticket, now int64) []queue.Ticket {
+// candidates returns the tickets, by index, that can be matched now. Of two
+// of one player, the older is what an earlier life of the session left behind.
+func candidates(tickets []queue.Ticket, now int64) []int {
 	newest := make(map[string]int, len(tickets))
-	for i, t := range tickets {
-		newest[t.Player] = i
+	for i := range tickets {
+		newest[tickets[i].Player] = i
 	}
-	out := make([]queue.Ticket, 0, len(tickets))
-	for i, t := range tickets {
-		if t.Matchable(now) && newest[t.Player] == i {
-			out = append(out, t)
+	out := make([]int, 0, len(tickets))
+	for i := range tickets {
+		if tickets[i].Matchable(now) && newest[tickets[i].Player] == i {
+			out = append(out, i)
 		}
 	}
 	return out
 }
 
 // groups splits tickets by the attributes that must be equal.
-func groups(q rules.Queue, tickets []queue.Ticket) [][]queue.Ticket {
+func groups(q rules.Queue, tickets []queue.Ticket, pool []int) [][]int {
 	if len(q.Equal) == 0 {
-		return [][]queue.Ticket{tickets}
+		return [][]int{pool}
 	}
 	index := map[string]int{}
-	var out [][]queue.Ticket
-	for _, t := range tickets {
-		key := attributeKey(q.Equal, t)
+	var out [][]int
+	for _, t := range pool {
+		key := attributeKey(q.Equal, tickets[t])
 		i, ok := index[key]
 		if !ok {
 			i = len(out)
@@ -93,14 +89,14 @@ func attributeKey(names []string, t queue.Ticket) string {
 
 // fill makes full matches of the oldest, and one that is not full of those
 // who are left once the first of them has waited for the fill time.
-func fill(q rules.Queue, tickets []queue.Ticket, now int64) [][]queue.Ticket {
-	var matches [][]queue.Ticket
-	for len(tickets) >= q.Max {
-		matches = append(matches, slices.Clone(tickets[:q.Max]))
-		tickets = tickets[q.Max:]
+func fill(q rules.Queue, tickets []queue.Ticket, group []int, now int64) [][]int {
+	var matches [][]int
+	for len(group) >= q.Max {
+		matches = append(matches, group[:q.Max])
+		group = group[q.Max:]
 	}
-	if len(tickets) >= q.Min && now-tickets[0].QueuedAt >= q.FillTime.Milliseconds() {
-		matches = append(matches, slices.Clone(tickets))
+	if len(group) >= q.Min && now-tickets[group[0]].QueuedAt >= q.FillTime.Milliseconds() {
+		matches = append(matches, group)
 	}
 	return matches
 }

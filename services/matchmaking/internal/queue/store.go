@@ -74,13 +74,13 @@ type Activity struct {
 	WaitMS  int64 // a running average of the time to a match, 0 = no history
 }
 
-// Tickets keeps the tickets of all queues. Every method but the last two is
-// atomic and takes one round trip. Repeating a call is harmless. Errors are of
-// kind Unavailable.
+// Tickets keeps the tickets of all queues. Every method takes one round trip,
+// and all but the last two are atomic. Repeating a call is harmless. Errors
+// are of kind Unavailable.
 type Tickets interface {
 	// Enqueue takes a ticket, unless it comes late or after its release. One
 	// that cannot be reached is Held at once. A ticket that is there stays as
-	// it is, but for news of reachability.
+	// it is (Already), but one of an earlier life of the session is replaced.
 	Enqueue(ctx context.Context, e Entry) (Queued, error)
 
 	// Release removes a ticket and leaves a tombstone, also when there is no
@@ -164,8 +164,8 @@ type Mark struct {
 	Reason string // with Left
 }
 
-// Matches keeps matches. Every method is atomic and takes one round trip;
-// repeating a call is harmless. The Match argument names the match, its queue
+// Matches keeps matches. Every method is atomic, and repeating a call is
+// harmless. The Match argument names the match, its queue
 // and its members, which never change. Errors are ErrUnknownMatch or of kind
 // Unavailable.
 type Matches interface {

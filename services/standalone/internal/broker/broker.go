@@ -5,6 +5,12 @@
 //
 // The configuration it stands for is the shipped one: one HTTP authenticator, one HTTP authorizer, no
 // authorization cache, no_match = deny, deny_action = ignore, and one HTTP action for the events.
+//
+// Known differences from EMQX: messages of QoS 0 are not kept for absent clients; what waited for one is sent with the
+// DUP flag; a PUBACK comes before the message is routed and never says "no matching subscribers"; $queue, $exclusive
+// and $delayed topics, form-encoded answers of the authenticator, and the pause after a hook outage in which EMQX
+// refuses logins without asking do not exist here; connections of one client id that arrive together queue up instead
+// of being refused (see Faults.Throttle); a session without expiry ends at a takeover, as in EMQX after 5.8.11.
 package broker
 
 import (

@@ -165,6 +165,9 @@ func wantBooksBalanced(t *testing.T, h *hooks) {
 	t.Helper()
 	key := func(r request) string { return fmt.Sprint(r.num("connected_at"), " ", r.str("peername")) }
 	open := map[string]int{}
+	if n := len(h.events("client.connected", "one")); n < 10 {
+		t.Errorf("only %d connections came about", n)
+	}
 	for _, r := range h.events("client.connected", "one") {
 		open[key(r)]++
 	}
@@ -203,5 +206,36 @@ func TestCleanStartDropsTheSession(t *testing.T) {
 	next.send(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingreq}})
 	if pk := next.read(); pk.FixedHeader.Type != packets.Pingresp {
 		t.Errorf("got packet type %d", pk.FixedHeader.Type)
+	}
+}
+
+func TestSessionKeepsItsCreationTime(t *testing.T) {
+	h := newHooks(t)
+	b := startBroker(t, h)
+	d := dial{id: "x", user: "u", version: 5, keep: true, expiry: 300}
+	connect(t, b, d)
+	first := b.clients.get("x")
+	connect(t, b, d)
+	second := b.clients.get("x")
+	if !second.createdAt.Equal(first.createdAt) || !second.connectedAt.After(first.connectedAt) {
+		t.Errorf("created %v then %v, connected %v then %v", first.createdAt, second.createdAt, first.connectedAt, second.connectedAt)
+	}
+	d.keep = false
+	connect(t, b, d)
+	if third := b.clients.get("x"); !third.createdAt.After(first.createdAt) {
+		t.Error("a clean start continued the session")
+	}
+}
+
+func TestEndIsReportedOnce(t *testing.T) {
+	h := newHooks(t)
+	b := startBroker(t, h)
+	wire := connect(t, b, dial{id: "x", user: "u"})
+	c := &conn{Conn: wire.Conn, broker: b, ending: &ending{reason: "normal"}, connected: true, hello: hello{id: "y"}}
+	c.reportDisconnected()
+	c.reportDisconnected()
+	flush(t, b)
+	if n := len(h.events("client.disconnected", "y")); n != 1 {
+		t.Errorf("%d events", n)
 	}
 }

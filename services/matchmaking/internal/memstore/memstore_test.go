@@ -1,0 +1,12 @@
+package memstore_test
+
+import (
+	"testing"
+
+	"github.com/holdfast-games/holdfast/services/matchmaking/internal/queuetest"
+)
+
+func TestSuite(t *testing.T) {
+	queuetest.Run(t, func(t *testing.T) queuetest.Backend { return queuetest.Model(t) })
+}
+
