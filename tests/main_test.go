@@ -48,14 +48,16 @@ func houseWith(t *testing.T, o stack.Options) *stack.Stack {
 	}
 	testkit.Program(t, "redis-server")
 	o.BinDir = binDir
-	if testing.Verbose() {
-		o.Log = os.Stderr
-	}
 	s, err := stack.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.Logs())
+		}
+		s.Close()
+	})
 	return s
 }
 

@@ -7,10 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,11 +25,10 @@ import (
 
 // standalone is one standalone process with nothing but embedded parts.
 type standalone struct {
-	cmd     *exec.Cmd
-	origin  string
-	mqtt    string
-	ws      string
-	welcome []string
+	cmd      *exec.Cmd
+	origin   string
+	internal string
+	welcome  []string
 }
 
 func startStandalone(t *testing.T, env ...string) *standalone {
@@ -55,10 +54,8 @@ func startStandalone(t *testing.T, env ...string) *standalone {
 		switch name {
 		case "API":
 			s.origin = value
-		case "MQTT":
-			s.mqtt = value
-		case "MQTT/WS":
-			s.ws = value
+		case "internal":
+			s.internal = value
 		}
 		if strings.HasSuffix(line, `/api/session -H "Authorization: Bearer $TOKEN"`) {
 			return s
@@ -179,6 +176,23 @@ func (s *stream) Write(b []byte) (int, error) {
 	return len(b), s.ws.WriteMessage(websocket.BinaryMessage, b)
 }
 
+func (s *standalone) pollsWaiting(t *testing.T) int {
+	t.Helper()
+	res, err := http.Get(s.internal + "/metrics") //nolint:noctx // bounded by the test
+	must(t, err)
+	defer res.Body.Close() //nolint:errcheck // read only
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "holdfast_session_polls_waiting "); ok {
+			n, err := strconv.Atoi(value)
+			must(t, err)
+			return n
+		}
+	}
+	t.Fatal("there is no such metric")
+	return 0
+}
+
 func TestStandaloneStopsCleanly(t *testing.T) {
 	s := startStandalone(t)
 	p := player.New(s.origin, "who-waits")
@@ -186,15 +200,12 @@ func TestStandaloneStopsCleanly(t *testing.T) {
 	snapshot, err := p.Session(within(t, patience))
 	must(t, err)
 	p.Retries = 0
-	answered, sent := make(chan error, 1), make(chan struct{})
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) },
-	})
+	answered := make(chan error, 1)
 	go func() { // a waiting poll must not hold up the end
-		_, err := p.SessionAfter(ctx, snapshot.Version, patience)
+		_, err := p.SessionAfter(t.Context(), snapshot.Version, patience)
 		answered <- err
 	}()
-	<-sent
+	testkit.Eventually(t, patience, func() bool { return s.pollsWaiting(t) == 1 }, "the poll waits")
 	must(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	must(t, <-answered)
 	must(t, s.cmd.Wait())

@@ -6,6 +6,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -35,9 +36,7 @@ func OS() Environ {
 // With returns a copy of e with more variables, named without the prefix.
 func (e Environ) With(vars map[string]string) Environ {
 	c := make(Environ, len(e)+len(vars))
-	for k, v := range e {
-		c[k] = v
-	}
+	maps.Copy(c, e)
 	for k, v := range vars {
 		c[Prefix+k] = v
 	}
@@ -110,8 +109,7 @@ type field struct {
 // fields lists the settings of a struct and of the structs inside it.
 func fields(t reflect.Type) []field {
 	var all []field
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name := f.Tag.Get("env")
 		if name == "" && f.Type.Kind() == reflect.Struct {
 			all = append(all, fields(f.Type)...)

@@ -45,8 +45,7 @@ func Problem(err error) wire.Problem {
 
 // classify also understands what Echo and its router return.
 func classify(err error) *apperr.Error {
-	var own *apperr.Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*apperr.Error](err); ok {
 		return own
 	}
 	var h *echo.HTTPError

@@ -26,7 +26,10 @@ func ShardOf(id string) (int, bool) {
 		return 0, false
 	}
 	shard, err := strconv.ParseUint(n, 10, 16)
-	return int(shard), err == nil
+	if err != nil {
+		return 0, false
+	}
+	return int(shard), true
 }
 
 // Valid reports whether s is 1 to MaxLen letters, digits, '-' or '_': safe in

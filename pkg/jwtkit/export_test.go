@@ -1,7 +1,7 @@
 package jwtkit
 
-// CacheSize is the most tokens that a verifier remembers.
-const CacheSize = cacheSize
+// RememberAtMost sets how many tokens the verifier remembers.
+func (v *Verifier) RememberAtMost(n int) { v.most = n }
 
 // Cached returns how many tokens the verifier remembers.
 func (v *Verifier) Cached() int {

@@ -159,7 +159,7 @@ func TestATokenExpiresAtItsExp(t *testing.T) {
 func forged(t *testing.T, dir string, key *ecdsa.PrivateKey, c clock.Clock) map[string]string {
 	t.Helper()
 	k := load(t, dir)[0]
-	make := func(method jwt.SigningMethod, signWith any, kid any, changes jwt.MapClaims) string {
+	mint := func(method jwt.SigningMethod, signWith any, kid any, changes jwt.MapClaims) string {
 		claims := jwt.MapClaims{
 			"iss": jwtkit.Issuer, "aud": jwtkit.Audience, "sub": "ada", "rev": 0, "fam": "family",
 			"iat": c.Now().Unix(), "exp": c.Now().Add(life).Unix(),
@@ -178,7 +178,7 @@ func forged(t *testing.T, dir string, key *ecdsa.PrivateKey, c clock.Clock) map[
 		t.Fatal(err)
 	}
 	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	ours := func(changes jwt.MapClaims) string { return make(jwt.SigningMethodES256, key, k.ID, changes) }
+	ours := func(changes jwt.MapClaims) string { return mint(jwt.SigningMethodES256, key, k.ID, changes) }
 	if _, err := jwtkit.NewVerifier(dir, c).Verify(ours(nil)); err != nil {
 		t.Fatalf("the token that the forgeries are made from: %v", err)
 	}
@@ -187,16 +187,16 @@ func forged(t *testing.T, dir string, key *ecdsa.PrivateKey, c clock.Clock) map[
 		t.Fatal(err)
 	}
 	return map[string]string{
-		"alg none":                   make(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, k.ID, nil),
-		"HS256 with the public PEM":  make(jwt.SigningMethodHS256, public, k.ID, nil),
-		"HS256 with the public DER":  make(jwt.SigningMethodHS256, der, k.ID, nil),
-		"HS256 with an empty key":    make(jwt.SigningMethodHS256, []byte{}, k.ID, nil),
-		"another algorithm, our kid": make(jwt.SigningMethodEdDSA, ed, k.ID, nil),
-		"another key, our kid":       make(jwt.SigningMethodES256, newEC(t, elliptic.P256()), k.ID, nil),
-		"unknown kid":                make(jwt.SigningMethodES256, key, "unknown", nil),
-		"a kid that is a path":       make(jwt.SigningMethodES256, key, "../../"+k.ID, nil),
-		"a kid that is a number":     make(jwt.SigningMethodES256, key, 7, nil),
-		"no kid":                     make(jwt.SigningMethodES256, key, nil, nil),
+		"alg none":                   mint(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, k.ID, nil),
+		"HS256 with the public PEM":  mint(jwt.SigningMethodHS256, public, k.ID, nil),
+		"HS256 with the public DER":  mint(jwt.SigningMethodHS256, der, k.ID, nil),
+		"HS256 with an empty key":    mint(jwt.SigningMethodHS256, []byte{}, k.ID, nil),
+		"another algorithm, our kid": mint(jwt.SigningMethodEdDSA, ed, k.ID, nil),
+		"another key, our kid":       mint(jwt.SigningMethodES256, newEC(t, elliptic.P256()), k.ID, nil),
+		"unknown kid":                mint(jwt.SigningMethodES256, key, "unknown", nil),
+		"a kid that is a path":       mint(jwt.SigningMethodES256, key, "../../"+k.ID, nil),
+		"a kid that is a number":     mint(jwt.SigningMethodES256, key, 7, nil),
+		"no kid":                     mint(jwt.SigningMethodES256, key, nil, nil),
 		"another issuer":             ours(jwt.MapClaims{"iss": "elsewhere"}),
 		"another audience":           ours(jwt.MapClaims{"aud": "elsewhere"}),
 		"no audience":                ours(jwt.MapClaims{"aud": nil}),
@@ -208,7 +208,7 @@ func forged(t *testing.T, dir string, key *ecdsa.PrivateKey, c clock.Clock) map[
 		"rev that is no number":      ours(jwt.MapClaims{"rev": "1"}),
 		"a purpose of its own":       ours(jwt.MapClaims{"purpose": "rejoin"}),
 		"longer than any of ours":    ours(jwt.MapClaims{"name": strings.Repeat("a", 5000)}),
-		"expired and forged":         make(jwt.SigningMethodES256, newEC(t, elliptic.P256()), k.ID, jwt.MapClaims{"exp": c.Now().Unix() - 1}),
+		"expired and forged":         mint(jwt.SigningMethodES256, newEC(t, elliptic.P256()), k.ID, jwt.MapClaims{"exp": c.Now().Unix() - 1}),
 		"half a token":               "eyJhbGciOiJFUzI1NiJ9.e30",
 		"dots":                       "..",
 	}
@@ -287,12 +287,14 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 	writeKey(t, dir, "1.pem", private)
 	writeKey(t, dir, "2.pem", public)
+	const most = 64
 	v := jwtkit.NewVerifier(dir, c)
+	v.RememberAtMost(most)
 	signer, err := jwtkit.NewSigner(load(t, dir), life, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range jwtkit.CacheSize + 1000 {
+	for range 3 * most {
 		token, _, err := signer.Sign(jwtkit.Claims{Player: "ada"})
 		if err != nil {
 			t.Fatal(err)
@@ -300,11 +302,11 @@ func TestTheCacheIsBounded(t *testing.T) {
 		if _, err := v.Verify(token); err != nil {
 			t.Fatal(err)
 		}
-		if n := v.Cached(); n > jwtkit.CacheSize {
+		if n := v.Cached(); n > most {
 			t.Fatalf("%d tokens are remembered", n)
 		}
 	}
-	if n := v.Cached(); n < jwtkit.CacheSize/2 {
+	if n := v.Cached(); n < most/2 {
 		t.Errorf("only %d tokens are remembered", n)
 	}
 }
@@ -357,8 +359,10 @@ func TestLoadRefusesWeakKeys(t *testing.T) {
 		"RSA of 1024 bits": func(dir string) { writeKey(t, dir, "a.pem", newRSA(t, 1024)) },
 		"P-384":            func(dir string) { writeKey(t, dir, "a.pem", newEC(t, elliptic.P384())) },
 		"not PEM":          func(dir string) { writeFile(t, dir, "secret text") },
-		"another block":    func(dir string) { writeFile(t, dir, "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n") },
-		"a broken key":     func(dir string) { writeFile(t, dir, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n") },
+		"another block": func(dir string) {
+			writeFile(t, dir, "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n")
+		},
+		"a broken key": func(dir string) { writeFile(t, dir, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -3,6 +3,7 @@ package jwtkit
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -55,9 +56,9 @@ type Signer struct {
 
 // NewSigner returns a signer for tokens that live for ttl.
 func NewSigner(keys []Key, ttl time.Duration, c clock.Clock) (*Signer, error) {
-	for i := len(keys) - 1; i >= 0; i-- {
-		if keys[i].private != nil {
-			return &Signer{key: keys[i], ttl: ttl, clock: c}, nil
+	for _, k := range slices.Backward(keys) {
+		if k.private != nil {
+			return &Signer{key: k, ttl: ttl, clock: c}, nil
 		}
 	}
 	return nil, errors.New("no private key to sign tokens with")

@@ -30,6 +30,7 @@ type Verifier struct {
 	dir    string
 	clock  clock.Clock
 	parser *jwt.Parser
+	most   int // verified tokens to remember
 
 	mu     sync.RWMutex
 	keys   map[string]Key
@@ -41,7 +42,7 @@ type Verifier struct {
 // empty: auth makes the first key.
 func NewVerifier(dir string, c clock.Clock) *Verifier {
 	return &Verifier{
-		dir: dir, clock: c, keys: map[string]Key{}, cache: map[[sha256.Size]byte]Claims{},
+		dir: dir, clock: c, most: cacheSize, keys: map[string]Key{}, cache: map[[sha256.Size]byte]Claims{},
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{"ES256", "RS256", "EdDSA"}), jwt.WithExpirationRequired(),
 			jwt.WithIssuer(Issuer), jwt.WithAudience(Audience), jwt.WithTimeFunc(c.Now), jwt.WithLeeway(0),
@@ -147,10 +148,10 @@ func (v *Verifier) key(kid string) (Key, error) {
 func (v *Verifier) remember(hash [sha256.Size]byte, c Claims) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.cache) >= cacheSize {
+	if len(v.cache) >= v.most {
 		now := v.clock.Now()
 		for h, old := range v.cache {
-			if !now.Before(old.ExpiresAt) || len(v.cache) > cacheSize*7/8 {
+			if !now.Before(old.ExpiresAt) || len(v.cache) > v.most*7/8 {
 				delete(v.cache, h)
 			}
 		}

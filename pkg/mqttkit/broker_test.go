@@ -1,8 +1,8 @@
 package mqttkit_test
 
 import (
-	"bytes"
 	"log/slog"
+	"slices"
 	"testing"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -65,7 +65,7 @@ type hook struct {
 func (h *hook) ID() string { return "test" }
 
 func (h *hook) Provides(b byte) bool {
-	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish}, []byte{b})
+	return slices.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublish}, b)
 }
 
 func (h *hook) OnConnectAuthenticate(_ *mqtt.Client, p packets.Packet) bool {

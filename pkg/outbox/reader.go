@@ -28,7 +28,7 @@ const (
 // again, before any later event of the same player. Drop ends that.
 type Handler func(ctx context.Context, e Event) error
 
-// ErrDrop, wrapped in a handler's error, acknowledges the event all the same:
+// ErrDrop is for handlers to wrap: it acknowledges the event all the same:
 // no retry can mend it.
 var ErrDrop = errors.New("dropped")
 
@@ -42,11 +42,15 @@ type Reader struct {
 	parallel int
 	instance string
 	log      *slog.Logger
+	pace     pace
 
 	mu     sync.Mutex
 	leased map[int]time.Time // until when, by the local clock
 	fresh  map[int]bool      // leased, and what its last reader left pending is read
 }
+
+// pace is how long things take. Tests are in a hurry.
+type pace struct{ lease, tick, block time.Duration }
 
 // NewReader returns a reader. client should be of its own: reading blocks
 // connections. parallel is how many events of different players are handled
@@ -55,6 +59,7 @@ func NewReader(client redis.UniversalClient, shards shard.Map, group string, par
 	return &Reader{
 		client: client, shards: shards, group: group, handle: h, parallel: parallel, instance: id.New(),
 		log: log.With("outbox", group), leased: map[int]time.Time{}, fresh: map[int]bool{},
+		pace: pace{lease: leaseTTL, tick: leaseTick, block: blockFor},
 	}
 }
 
@@ -91,7 +96,7 @@ func (r *Reader) leaseLoop(ctx context.Context) error {
 		if err := r.renew(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("renew leases", "error", err)
 		}
-		if err := pause(ctx, leaseTick/2+rand.N(leaseTick)); err != nil {
+		if err := pause(ctx, r.pace.tick/2+rand.N(r.pace.tick)); err != nil {
 			return err
 		}
 	}
@@ -105,7 +110,7 @@ func (r *Reader) renew(ctx context.Context) error {
 	for n := range calls {
 		calls[n] = rediskit.Call{
 			Script: renewScript, Keys: []string{readerKey(n, r.group)},
-			Args: []any{r.instance, leaseTTL.Milliseconds()},
+			Args: []any{r.instance, r.pace.lease.Milliseconds()},
 		}
 	}
 	asked := time.Now()
@@ -121,7 +126,7 @@ func (r *Reader) renew(ctx context.Context) error {
 			delete(r.fresh, n)
 			continue
 		}
-		r.leased[n] = asked.Add(leaseTTL)
+		r.leased[n] = asked.Add(r.pace.lease)
 	}
 	return nil
 }
@@ -147,24 +152,31 @@ func (r *Reader) mine(batch []int) (fresh, stale []int) {
 	return fresh, stale
 }
 
+// readLoop reads the shards of a batch. While something fails, it is tried
+// again after a pause, and the shards that are all right are read meanwhile.
 func (r *Reader) readLoop(ctx context.Context, batch []int) error {
+	var retry time.Time
 	for ctx.Err() == nil {
 		fresh, stale := r.mine(batch)
-		wait := time.Duration(0)
-		switch {
-		case len(stale) > 0:
+		rest := time.Until(retry)
+		if len(stale) > 0 && rest <= 0 {
 			if err := r.readPending(ctx, stale); err != nil {
-				wait = r.failed(ctx, err)
+				retry = time.Now().Add(r.failed(ctx, err))
 			}
-		case len(fresh) > 0:
-			if err := r.readNew(ctx, fresh); err != nil {
-				wait = r.failed(ctx, err)
-			}
-		default:
-			wait = leaseTick / 4
+			continue
 		}
-		if err := pause(ctx, wait); err != nil {
-			return err
+		block := r.pace.block
+		if len(stale) > 0 {
+			block = max(min(block, rest), time.Millisecond)
+		}
+		if len(fresh) == 0 {
+			if err := pause(ctx, min(block, r.pace.tick/4)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.readNew(ctx, fresh, block); err != nil {
+			retry = time.Now().Add(r.failed(ctx, err))
 		}
 	}
 	return ctx.Err()
@@ -174,15 +186,17 @@ func (r *Reader) failed(ctx context.Context, err error) time.Duration {
 	if ctx.Err() == nil {
 		r.log.Warn("read outbox", "error", err)
 	}
-	return leaseTick/4 + rand.N(leaseTick/4)
+	return r.pace.tick/4 + rand.N(r.pace.tick/4)
 }
 
-// readPending handles what an earlier reader, or a failed handler, left.
+// readPending handles what an earlier reader, or a failed handler, left. A
+// shard where the handler fails again does not hold up the next one.
 func (r *Reader) readPending(ctx context.Context, shards []int) error {
+	if err := r.ensureGroups(ctx, shards); err != nil {
+		return err
+	}
+	var failed error
 	for _, n := range shards {
-		if err := r.ensureGroup(ctx, n); err != nil {
-			return err
-		}
 		streams, err := r.client.XReadGroup(ctx, &redis.XReadGroupArgs{
 			Group: r.group, Consumer: consumer, Streams: []string{Key(n), "0"}, Count: batchSize, Block: -1,
 		}).Result()
@@ -200,14 +214,15 @@ func (r *Reader) readPending(ctx context.Context, shards []int) error {
 			continue
 		}
 		if err := r.process(ctx, streams); err != nil {
-			return err
+			failed = err
 		}
 	}
-	return nil
+	return failed
 }
 
-// readNew waits for new entries of the shards given.
-func (r *Reader) readNew(ctx context.Context, shards []int) error {
+// readNew waits for new entries of the shards given. When the answer is lost,
+// what was in it is pending.
+func (r *Reader) readNew(ctx context.Context, shards []int, block time.Duration) error {
 	args := make([]string, 0, 2*len(shards))
 	for _, n := range shards {
 		args = append(args, Key(n))
@@ -216,7 +231,7 @@ func (r *Reader) readNew(ctx context.Context, shards []int) error {
 		args = append(args, ">")
 	}
 	streams, err := r.client.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: r.group, Consumer: consumer, Streams: args, Count: batchSize, Block: blockFor,
+		Group: r.group, Consumer: consumer, Streams: args, Count: batchSize, Block: block,
 	}).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -225,6 +240,7 @@ func (r *Reader) readNew(ctx context.Context, shards []int) error {
 		r.forget(shards)
 		return nil
 	case err != nil:
+		r.forget(shards)
 		return err
 	}
 	return r.process(ctx, streams)
@@ -239,10 +255,20 @@ func (r *Reader) forget(shards []int) {
 	}
 }
 
-func (r *Reader) ensureGroup(ctx context.Context, n int) error {
-	err := r.client.XGroupCreateMkStream(ctx, Key(n), r.group, "0").Err()
-	if err != nil && !redis.HasErrorPrefix(err, "BUSYGROUP") {
-		return err
+// ensureGroups makes the groups of every service: to append.lua a stream that
+// exists has them all, and Trim counts on it.
+func (r *Reader) ensureGroups(ctx context.Context, shards []int) error {
+	pipe := r.client.Pipeline()
+	for _, n := range shards {
+		for _, group := range Groups() {
+			pipe.XGroupCreateMkStream(ctx, Key(n), group, "0")
+		}
+	}
+	cmds, _ := pipe.Exec(ctx) // every command carries its own error
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !redis.HasErrorPrefix(err, "BUSYGROUP") {
+			return err
+		}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func OpenPool(rawURL string, connections int) (redis.UniversalClient, error) {
 	}
 	hosts, parsed, err := splitHosts(rest)
 	if err != nil {
-		return nil, fmt.Errorf("redis url: %w", err)
+		return nil, err
 	}
 	pool, err := poolSize(parsed, connections)
 	if err != nil {
@@ -55,6 +55,11 @@ func OpenPool(rawURL string, connections int) (redis.UniversalClient, error) {
 	}
 }
 
+// errForm tells nothing of the URL and of what its parser met: where a password
+// was not encoded, that is a piece of it.
+var errForm = errors.New("redis url: not of the form redis://[user:password@]host:port[/db]; " +
+	"what is special in a password must be percent-encoded, and the only option is pool_size")
+
 const (
 	dialTimeout  = 2 * time.Second
 	readTimeout  = 2 * time.Second
@@ -64,7 +69,7 @@ const (
 func openSingle(rawURL string, pool int) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("redis url: %w", withoutURL(err))
+		return nil, errForm
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, readTimeout, writeTimeout
 	o.ContextTimeoutEnabled = true
@@ -115,12 +120,12 @@ func splitHosts(rest string) ([]string, *url.URL, error) {
 	hosts := strings.Split(authority, ",")
 	for _, h := range hosts {
 		if h == "" {
-			return nil, nil, errors.New("an empty host")
+			return nil, nil, errors.New("redis url: an empty host")
 		}
 	}
 	u, err := url.Parse("redis://" + user + hosts[0] + tail)
 	if err != nil {
-		return nil, nil, withoutURL(err)
+		return nil, nil, errForm
 	}
 	return hosts, u, nil
 }
@@ -135,15 +140,6 @@ func poolSize(u *url.URL, fallback int) (int, error) {
 		return 0, errors.New("redis url: pool_size is not a positive number")
 	}
 	return n, nil
-}
-
-// withoutURL drops the URL, which may hold a password, from a parse error.
-func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }
 
 // Clustered reports whether keys of different shards may live on different

@@ -33,12 +33,13 @@ func TestOnceRefusesAnotherMetricOfTheName(t *testing.T) {
 	for name, other := range map[string]func(prometheus.Registerer){
 		"labels": func(r prometheus.Registerer) { telemetry.Once(r, counter("b")) },
 		"type": func(r prometheus.Registerer) {
-			telemetry.Once(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "holdfast_test_total", Help: "A test."}, []string{"a"}))
+			telemetry.Once(r, prometheus.NewCounter(prometheus.CounterOpts{Name: "holdfast_plain_total", Help: "A test."}))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := prometheus.NewRegistry()
 			telemetry.Once(r, counter("a"))
+			telemetry.Once(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_plain_total", Help: "A test."}, nil))
 			defer func() {
 				if recover() == nil {
 					t.Error("no panic")

@@ -176,8 +176,8 @@ type LeaveQueueParams struct {
 
 // EnqueueParams defines parameters for Enqueue.
 type EnqueueParams struct {
-	// IdempotencyKey Chosen by the client, new for each intent, the same for each retry of it. A retry answers what the first
-	// request answered, also when the ticket has been matched or cancelled since.
+	// IdempotencyKey Chosen by the client, new for each intent, the same for each retry of it. A retry meets the ticket of the first
+	// request, with `already: true`, also when that has been matched or cancelled in the last minute.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 

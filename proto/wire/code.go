@@ -74,9 +74,6 @@ const (
 	CodeTooManyQueues Code = "too_many_queues"
 	// CodeInMatch: the player is in a match, which must end or be left first.
 	CodeInMatch Code = "in_match"
-	// CodeIdempotencyKeyReused: the Idempotency-Key belongs to a different
-	// request.
-	CodeIdempotencyKeyReused Code = "idempotency_key_reused"
 )
 
 // Codes with a status of their own.
@@ -128,7 +125,6 @@ func meanings() []meaning {
 		{CodeConflict, http.StatusConflict, "Conflict"},
 		{CodeTooManyQueues, http.StatusConflict, "Too many queues"},
 		{CodeInMatch, http.StatusConflict, "In a match"},
-		{CodeIdempotencyKeyReused, http.StatusConflict, "Idempotency key reused"},
 		{CodeBodyTooLarge, http.StatusRequestEntityTooLarge, "Body too large"},
 		{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type"},
 		{CodeRateLimited, http.StatusTooManyRequests, "Too many requests"},

@@ -126,14 +126,18 @@ func privateKey(t *testing.T, dir string) *ecdsa.PrivateKey {
 // verifies checks an ES256 token with a published key, as a gateway does.
 func verifies(t *testing.T, k authapi.JWK, token string) bool {
 	t.Helper()
-	number := func(s string) *big.Int {
-		b, err := base64.RawURLEncoding.DecodeString(s)
+	point := []byte{4}
+	for _, coordinate := range []string{k.X, k.Y} {
+		b, err := base64.RawURLEncoding.DecodeString(coordinate)
 		if err != nil || len(b) != 32 {
-			t.Fatalf("coordinate %q of %d bytes, %v", s, len(b), err)
+			t.Fatalf("coordinate %q of %d bytes, %v", coordinate, len(b), err)
 		}
-		return new(big.Int).SetBytes(b)
+		point = append(point, b...)
 	}
-	public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(k.X), Y: number(k.Y)}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dot := strings.LastIndexByte(token, '.')
 	signature, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
 	if err != nil || len(signature) != 64 {

@@ -95,6 +95,13 @@ func (s *stack) startError(tb testing.TB) error {
 	return err
 }
 
+// in returns the instance for the calls of a subtest.
+func (i *instance) in(tb testing.TB) *instance {
+	c := *i
+	c.tb = tb
+	return &c
+}
+
 func newInstance(tb testing.TB, settings ...string) *instance {
 	tb.Helper()
 	return newStack(tb, settings...).start(tb)

@@ -62,8 +62,8 @@ func TestGuestBodies(t *testing.T) {
 		"name of one family emoji":    {`{"deviceId":"a","displayName":"👨‍👩‍👧"}`, ""},
 		"name is a number":            {`{"deviceId":"a","displayName":1}`, wire.CodeInvalidJSON},
 	} {
-		t.Run(name, func(*testing.T) {
-			a := i.raw(guestPath, plainJSON, strings.NewReader(c.body))
+		t.Run(name, func(t *testing.T) {
+			a := i.in(t).raw(guestPath, plainJSON, strings.NewReader(c.body))
 			if c.code == "" {
 				a.wants(http.StatusOK, "")
 				return
@@ -85,8 +85,8 @@ func TestBodiesOfOtherCalls(t *testing.T) {
 		"a number":      {`{"refreshToken":7}`, wire.CodeInvalidJSON},
 		"a broken body": {`{"refreshToken":"`, wire.CodeInvalidJSON},
 	} {
-		t.Run("refresh, "+name, func(*testing.T) {
-			i.raw(refreshPath, plainJSON, strings.NewReader(c.body)).wants(http.StatusBadRequest, c.code)
+		t.Run("refresh, "+name, func(t *testing.T) {
+			i.in(t).raw(refreshPath, plainJSON, strings.NewReader(c.body)).wants(http.StatusBadRequest, c.code)
 		})
 	}
 	l := i.login("device")
@@ -124,13 +124,13 @@ func TestAccessTokensThatAreNotGood(t *testing.T) {
 	forged["cut short"] = l.Token[:len(l.Token)-2]
 	forged["an unsigned part more"] = l.Token + ".e30"
 	for name, token := range forged {
-		t.Run(name, func(*testing.T) {
-			i.refused(token, wire.CodeTokenMalformed)
-			i.post(logoutPath, token, nil).wants(http.StatusUnauthorized, wire.CodeTokenMalformed)
+		t.Run(name, func(t *testing.T) {
+			i.in(t).refused(token, wire.CodeTokenMalformed)
+			i.in(t).post(logoutPath, token, nil).wants(http.StatusUnauthorized, wire.CodeTokenMalformed)
 		})
 	}
 	for header, code := range map[string]wire.Code{
-		"": wire.CodeTokenMissing, "Bearer": wire.CodeTokenMalformed, "Bearer ": wire.CodeTokenMalformed,
+		"": wire.CodeTokenMissing, "Bearer": wire.CodeTokenMalformed, "Bearer  ": wire.CodeTokenMalformed,
 		"Basic " + l.Token: wire.CodeTokenMalformed, l.Token: wire.CodeTokenMalformed,
 	} {
 		r := i.request(http.MethodGet, mePath, "", nil)

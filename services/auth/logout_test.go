@@ -38,6 +38,7 @@ func TestLogoutEndsThisLogin(t *testing.T) {
 	if me := two.me(there.Token); me.Session.SID == here.Session.SID {
 		t.Error("the session goes on after the logout")
 	}
+	one.refused(renewed.Token, wire.CodeTokenRevoked)
 	two.renew(there.RefreshToken)
 }
 
@@ -49,6 +50,11 @@ func TestLogoutEverywhereEndsAllLogins(t *testing.T) {
 		i.refused(l.Token, wire.CodeTokenRevoked)
 		i.refreshRefused(l.RefreshToken, wire.CodeRefreshRevoked)
 	}
+	later := i.login("device") // with a session again, it is Redis that has to remember
+	for _, l := range []authapi.Login{here, there} {
+		i.refused(l.Token, wire.CodeTokenRevoked)
+	}
+	i.me(later.Token)
 	i.me(other.Token)
 	i.renew(other.RefreshToken)
 }
@@ -95,6 +101,7 @@ func TestARevokedTokenLogsNobodyOut(t *testing.T) {
 		"this login": (*instance).logout, "everywhere": (*instance).logoutEverywhere,
 	} {
 		t.Run(name, func(t *testing.T) {
+			i := i.in(t)
 			old := i.login("device")
 			logout(i, old.Token)
 			later := i.login("device")

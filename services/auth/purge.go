@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-games/holdfast/pkg/clock"
@@ -25,7 +24,7 @@ type purge struct {
 
 func (p *purge) run(ctx context.Context) error {
 	for {
-		if err := pause(ctx, purgeEvery/2+rand.N(purgeEvery)); err != nil {
+		if err := pause(ctx, purgeEvery); err != nil {
 			return err
 		}
 		removed, err := p.pass(ctx)

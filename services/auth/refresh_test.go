@@ -105,7 +105,7 @@ func TestRefreshTokensThatAreNotOurs(t *testing.T) {
 		"junk":                  "x",
 		"as long as allowed":    strings.Repeat("x", 1024),
 	} {
-		t.Run(name, func(*testing.T) { i.refreshRefused(token, wire.CodeRefreshInvalid) })
+		t.Run(name, func(t *testing.T) { i.in(t).refreshRefused(token, wire.CodeRefreshInvalid) })
 	}
 	i.renew(good)
 }

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
@@ -164,7 +165,7 @@ func TestTheWholeEdge(t *testing.T) {
 		t.Fatal(err)
 	}
 	var login struct {
-		Result string
+		Result string            `json:"result"`
 		Attrs  map[string]string `json:"client_attrs"`
 	}
 	answer := r.post(t, "/emqx/auth", map[string]string{"clientid": "ann", "username": "ann", "password": token})
@@ -230,7 +231,7 @@ func TestAPassThatFailsDoesNotEndTheLoop(t *testing.T) {
 func TestSettingsThatDoNotStart(t *testing.T) {
 	production := map[string]string{
 		"MODE": "production", "HOOK_SECRET": "a", "MQTT_PASSWORD": "b", "EMQX_API_URL": "http://127.0.0.1:1",
-		"EMQX_API_KEY": "k", "EMQX_API_SECRET": "s", "REDIS_URL": "redis://127.0.0.1:1",
+		"EMQX_API_KEY": "k", "EMQX_API_SECRET": "s", "REDIS_URL": "redis://" + miniredis.RunT(t).Addr(),
 		"DATABASE_URL": "sqlite://" + filepath.Join(t.TempDir(), "players.db"),
 	}
 	for name, c := range map[string]struct {

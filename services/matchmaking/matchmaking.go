@@ -70,7 +70,9 @@ func wire(p *platform.Platform, c Config, queues rules.Set, env service.Env) (*s
 	}
 	st := &steward.Steward{Sessions: p.Store, Store: store, Rules: queues, Settings: c.Session, Log: env.Log}
 	reader := outbox.NewReader(events, p.Shards, outbox.Matchmaking, eventsAtOnce, env.Log,
-		func(ctx context.Context, e outbox.Event) error { return st.Handle(ctx, eventOf(e)) })
+		func(ctx context.Context, e outbox.Event) error {
+			return st.Handle(ctx, steward.EventFrom(e.Type, e.Player, e.SID, e.V, e.At, e.Fields))
+		})
 
 	e := httpkit.New("matchmaking", env.Log, env.Registry)
 	api.Register(e, api.Server{Verifier: p.Verifier, Desk: &desk.Desk{

@@ -4,8 +4,11 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/holdfast-games/holdfast/pkg/config"
 	"github.com/holdfast-games/holdfast/pkg/httpkit"
@@ -13,6 +16,7 @@ import (
 	"github.com/holdfast-games/holdfast/pkg/platform"
 	"github.com/holdfast-games/holdfast/pkg/secret"
 	"github.com/holdfast-games/holdfast/pkg/service"
+	"github.com/holdfast-games/holdfast/pkg/telemetry"
 	"github.com/holdfast-games/holdfast/services/session/internal/api"
 	"github.com/holdfast-games/holdfast/services/session/internal/sweep"
 	"github.com/holdfast-games/holdfast/services/session/internal/watch"
@@ -41,11 +45,14 @@ func New(ctx context.Context, env service.Env) (*service.Service, error) {
 	}
 	tail, err := p.Blocking()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
 	changes := watch.New(func(ctx context.Context, seen func(outbox.Event)) error {
 		return outbox.Tail(ctx, tail, p.Shards, env.Log, seen)
 	})
+	telemetry.Once(env.Registry, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "holdfast_session_polls_waiting", Help: "Long polls that wait for a change.",
+	}, func() float64 { return float64(changes.Waiting()) }))
 	sweeper := sweep.New(p.Store, p.Shards.All(), c.SweepInterval, env.Log, env.Registry)
 
 	e := httpkit.New("session", env.Log, env.Registry)

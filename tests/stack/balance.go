@@ -2,8 +2,10 @@ package stack
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -13,8 +15,13 @@ import (
 )
 
 // balancer is a load balancer that alternates between instances for each
-// request and knows nothing of their health.
+// request and knows nothing of their health. The one for players answers 502
+// for an instance that does not answer. The one for the broker is a TCP load
+// balancer: it connects to another instance if one cannot be connected to, and
+// a connection that breaks is broken for the broker too.
 type balancer struct {
+	tcp bool
+
 	listener net.Listener
 	server   *http.Server
 
@@ -24,26 +31,36 @@ type balancer struct {
 	lose   string // requests whose body holds this are answered with 204 and go nowhere
 }
 
-func newBalancer() (*balancer, error) {
+func newBalancer(tcp bool) (*balancer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // bound at once
 	if err != nil {
 		return nil, fmt.Errorf("load balancer: %w", err)
 	}
-	b := &balancer{listener: l, next: map[string]int{}}
-	b.server = &http.Server{Handler: b.proxy()} //nolint:gosec // for tests
+	b := &balancer{tcp: tcp, listener: l, next: map[string]int{}}
+	b.server = &http.Server{Handler: b.proxy(), ErrorLog: log.New(io.Discard, "", 0)} //nolint:gosec // for tests
 	go func() { _ = b.server.Serve(l) }()
 	return b, nil
 }
 
 func (b *balancer) proxy() http.Handler {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	if b.tcp {
+		transport.DialContext = b.dialAny
+		transport.DisableKeepAlives = true
+	}
 	proxy := &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: b.pick(r.In.URL.Path)})
 			r.Out.Host = r.In.Host
 		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			if b.tcp {
+				panic(http.ErrAbortHandler)
+			}
+			w.WriteHeader(http.StatusBadGateway)
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !b.routed(r.URL.Path) {
@@ -56,6 +73,29 @@ func (b *balancer) proxy() http.Handler {
 		}
 		proxy.ServeHTTP(w, r)
 	})
+}
+
+// dialAny connects to the address, or to any other instance.
+func (b *balancer) dialAny(ctx context.Context, network, addr string) (net.Conn, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, network, addr)
+	for _, other := range b.addrs() {
+		if err == nil {
+			break
+		}
+		conn, err = dialer.DialContext(ctx, network, other)
+	}
+	return conn, err
+}
+
+func (b *balancer) addrs() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []string
+	for _, addrs := range b.routes {
+		all = append(all, addrs...)
+	}
+	return all
 }
 
 func (b *balancer) lost(r *http.Request) bool {

@@ -8,22 +8,22 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/holdfast-games/holdfast/pkg/testkit/process"
 )
 
 // program is one process that listens on a port it keeps over restarts.
 type program struct {
 	name, path string
+	dir        string // where it runs and logs
 	args       func(addr string) []string
-	log        *os.File
 	addr       string
 
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	done chan struct{}
+	mu  sync.Mutex
+	run *process.Process
 }
 
 func (p *program) start(ctx context.Context, vars map[string]string) error {
@@ -36,57 +36,50 @@ func (p *program) start(ctx context.Context, vars map[string]string) error {
 		}
 		p.addr = addr
 	}
-	var args []string
-	if p.args != nil {
-		args = p.args(p.addr)
-	}
-	cmd := exec.Command(p.path, args...) //nolint:gosec,noctx // our own programs; they end by kill
-	cmd.Env = append(os.Environ(), "HOLDFAST_ADDR="+p.addr)
-	for k, v := range vars {
-		cmd.Env = append(cmd.Env, "HOLDFAST_"+k+"="+v)
-	}
-	if p.log != nil {
-		cmd.Stderr = p.log
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	c := process.Command{Path: p.path, Dir: filepath.Join(p.dir, p.name+"-"+port(p.addr))}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(done)
-	}()
-	p.cmd, p.done = cmd, done
+	if p.args != nil {
+		c.Args = p.args(p.addr)
+	}
+	c.Env = append(os.Environ(), "HOLDFAST_ADDR="+p.addr)
+	for k, v := range vars {
+		c.Env = append(c.Env, "HOLDFAST_"+k+"="+v)
+	}
+	run, err := process.Start(c)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.run = run
 	return nil
 }
 
 func (p *program) running() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return false
-	}
-	select {
-	case <-p.done:
-		return false
-	default:
-		return true
-	}
+	return p.run != nil && p.run.Running()
 }
 
-// signal sends a signal and waits for the end.
-func (p *program) signal(sig os.Signal) {
+// kill ends it as kill -9 does, and waits for the end.
+func (p *program) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return
+	if p.run != nil {
+		p.run.Kill()
+		<-p.run.Done()
 	}
-	_ = p.cmd.Process.Signal(sig)
-	<-p.done
 }
 
-func (p *program) kill() { p.signal(syscall.SIGKILL) }
+// log returns what it wrote since its last start.
+func (p *program) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run == nil {
+		return ""
+	}
+	return p.run.Log()
+}
 
 func freeAddr(ctx context.Context) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +32,6 @@ type Options struct {
 	Instances int               // of each service, 2 when zero
 	Vars      map[string]string // settings for every service, without the prefix
 	Takeover  int               // 0: EMQX 5.8, 1: EMQX 5.9
-	Log       *os.File          // where the processes log, discarded when nil
 }
 
 // Stack is a running house.
@@ -81,10 +81,10 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.hooks, err = newBalancer(); err != nil {
+	if s.hooks, err = newBalancer(true); err != nil {
 		return err
 	}
-	if s.front, err = newBalancer(); err != nil {
+	if s.front, err = newBalancer(false); err != nil {
 		return err
 	}
 	s.Origin = s.front.url()
@@ -110,7 +110,7 @@ func (s *Stack) startRedis(ctx context.Context) error {
 	if err != nil {
 		return errors.New("redis-server is not installed")
 	}
-	s.redis = &program{name: "redis", path: path, log: s.options.Log}
+	s.redis = &program{name: "redis", path: path, dir: s.dir}
 	s.redis.args = func(addr string) []string {
 		return []string{"--port", port(addr), "--bind", "127.0.0.1", "--dir", s.dir, "--appendonly", "yes", "--save", ""}
 	}
@@ -180,9 +180,14 @@ func (s *Stack) HookURL() string { return s.hooks.url() }
 // seen. ok is false when there is none.
 func (s *Stack) LookUp(ctx context.Context, playerID string) (snapshot wire.Snapshot, ok bool, err error) {
 	s.mu.Lock()
-	addr := s.instances["session"][0].addr
+	instances := s.instances["session"]
 	s.mu.Unlock()
-	return LookUp(ctx, "http://"+addr, serviceToken, playerID)
+	for _, p := range instances {
+		if snapshot, ok, err = LookUp(ctx, "http://"+p.addr, serviceToken, playerID); err == nil {
+			break
+		}
+	}
+	return snapshot, ok, err
 }
 
 // LookUp is Stack.LookUp at an instance of the session service.
@@ -239,7 +244,7 @@ func (s *Stack) launch(ctx context.Context, name string, i int) error {
 	s.mu.Lock()
 	p := s.instances[name][i]
 	if p == nil {
-		p = &program{name: name, path: filepath.Join(s.options.BinDir, name), log: s.options.Log}
+		p = &program{name: name, path: filepath.Join(s.options.BinDir, name), dir: s.dir}
 		s.instances[name][i] = p
 	}
 	s.mu.Unlock()
@@ -312,6 +317,21 @@ func (s *Stack) StartRedis(ctx context.Context) error {
 		return err
 	}
 	return await(ctx, func() error { return s.Redis.Ping(ctx).Err() })
+}
+
+// Logs returns what every process wrote since its last start.
+func (s *Stack) Logs() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	for _, name := range Services() {
+		for i, p := range s.instances[name] {
+			if p != nil {
+				fmt.Fprintf(&b, "%s %d:\n%s\n", name, i, p.log())
+			}
+		}
+	}
+	return b.String()
 }
 
 // Close stops everything and removes what it left on disk.

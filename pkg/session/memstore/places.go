@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"maps"
 
 	"github.com/holdfast-games/holdfast/pkg/session"
 )
@@ -111,9 +112,7 @@ func (t *turn) tellPlace(kind string, ref session.PlaceRef, push session.Push, m
 	fields := map[string]string{
 		"place": spot{ref.Kind, ref.Slot}.String(), "id": ref.ID, "push": push.Type, "body": push.Body,
 	}
-	for k, v := range more {
-		fields[k] = v
-	}
+	maps.Copy(fields, more)
 	t.emit(kind, fields)
 }
 

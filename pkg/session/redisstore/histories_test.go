@@ -7,13 +7,13 @@ import (
 )
 
 func TestHistoriesOnMiniredis(t *testing.T) {
-	sessiontest.Compare(t, 300, sessiontest.OnMap(newShards(t, 4)), onMiniredis)
+	sessiontest.Compare(t, 120, sessiontest.OnMap(newShards(t, 4)), onMiniredis)
 }
 
 func TestHistoriesOnRedis(t *testing.T) {
-	sessiontest.Compare(t, 1000, sessiontest.OnMap(newShards(t, 4)), onRedis)
+	sessiontest.Compare(t, 600, sessiontest.OnMap(newShards(t, 4)), onRedis)
 }
 
 func TestHistoriesOnCluster(t *testing.T) {
-	sessiontest.Compare(t, 100, sessiontest.OnMap(newShards(t, 4)), onCluster)
+	sessiontest.Compare(t, 50, sessiontest.OnMap(newShards(t, 4)), onCluster)
 }

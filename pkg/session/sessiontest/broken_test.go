@@ -69,13 +69,13 @@ func TestCompareAgreesWithItself(t *testing.T) {
 // itself is wrong here.
 func TestPropertiesDetect(t *testing.T) {
 	for property, spoil := range map[string]func(*Backend){
-		"nobody expires":        func(b *Backend) { b.Store = expiresConnected{b.Store} },
-		"nobody comes back":     func(b *Backend) { b.Events = refencing(b.Events) },
-		"each life has one end": func(b *Backend) { b.Events = doubled(b.Events) },
-		"presence is connected": func(b *Backend) { b.Store = alwaysConnected{b.Store} },
-		"the version of a life": func(b *Backend) { b.Events = without(b.Events, "session.place") },
-		"an epoch is newer":     func(b *Backend) { b.Store = sameEpoch{b.Store} },
-		"no more is given back": func(b *Backend) { b.Store = generous{b.Store} },
+		"nobody expires":                             func(b *Backend) { b.Store = expiresConnected{b.Store} },
+		"nobody comes back":                          func(b *Backend) { b.Events = refencing(b.Events) },
+		"each life has one end":                      func(b *Backend) { b.Events = doubled(b.Events) },
+		"presence is connected":                      func(b *Backend) { b.Store = alwaysConnected{b.Store} },
+		"the version of a life":                      func(b *Backend) { b.Events = without(b.Events, "session.place") },
+		"an epoch is newer":                          func(b *Backend) { b.Store = sameEpoch{b.Store} },
+		"no more is given back":                      func(b *Backend) { b.Store = generous{b.Store} },
 		"a player is in no more places than allowed": func(b *Backend) { b.Store = twoMatches{b.Store} },
 		"a player without a session":                 func(b *Backend) { b.Open = func(testing.TB) []string { return []string{"p9/x"} } },
 	} {

@@ -170,7 +170,7 @@ func reservation(step Step) session.Reservation {
 	}
 	return session.Reservation{
 		Kind: session.Ticket, Slot: fmt.Sprint("q", step.Variant%5), ID: fmt.Sprintf("t%d-%d", step.Variant, step.N%2),
-		Most: 2, Excludes: session.Match, Copy: "{}",
+		Most: 1 + step.N%2, Excludes: session.Match, Copy: "{}",
 	}
 }
 

@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-games/holdfast/pkg/session"
@@ -121,16 +122,16 @@ func (p *playing) match(a *actor, step Step) {
 		p.answer(a, session.Result{}, err)
 		return
 	}
-	answers := ""
+	var answers strings.Builder
 	for i, h := range holds {
 		ref := members[i].reserved
 		if h.Outcome == session.Reserved && step.Variant < 5 {
 			ref = session.PlaceRef{Player: asks[i].Player, SID: asks[i].SID, Kind: session.Match, ID: asks[i].Match}
 		}
 		p.held(members[i], h, nil, ref)
-		answers += p.moment.Answer
+		answers.WriteString(p.moment.Answer)
 	}
-	p.moment.Answer = answers
+	p.moment.Answer = answers.String()
 }
 
 func (p *playing) held(a *actor, h session.Hold, err error, ref session.PlaceRef) {
@@ -167,7 +168,7 @@ func (p *playing) end(a *actor, step Step) {
 // passing plays what happens to everybody.
 func (p *playing) passing(a *actor, step Step) {
 	p.asked("%s", step.Op)
-	switch step.Op {
+	switch step.Op { //nolint:exhaustive // take has played the others
 	case opBeat:
 		p.beat()
 	case opReconciled:
@@ -223,12 +224,13 @@ func (p *playing) due(members []string) {
 		return
 	}
 	results, err := p.b.Store.Due(p.ctx, members)
-	said := p.moment.Answer
+	var said strings.Builder
+	said.WriteString(p.moment.Answer)
 	for _, a := range p.players {
 		if i := slices.Index(members, a.id); i >= 0 && err == nil {
 			p.answer(a, results[i], nil)
-			said += p.moment.Answer
+			said.WriteString(p.moment.Answer)
 		}
 	}
-	p.moment.Answer = said + failure(err)
+	p.moment.Answer = said.String() + failure(err)
 }

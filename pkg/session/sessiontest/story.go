@@ -44,9 +44,27 @@ func likely() []Op {
 		op     Op
 		weight int
 	}{
-		{opConnected, 14}, {opClosed, 12}, {opBegin, 9}, {opEnsure, 8}, {opTend, 10}, {opDue, 7}, {opSweep, 3},
-		{opBeat, 2}, {opReconciled, 5}, {opLost, 4}, {opReserve, 10}, {opConfirm, 9}, {opMatch, 7}, {opNote, 6},
-		{opRelease, 4}, {opRepeat, 2}, {opEnd, 5}, {opAnnounce, 1}, {opGet, 1}, {opWipe, 1}, {opLose, 1},
+		{opConnected, 14},
+		{opClosed, 12},
+		{opBegin, 9},
+		{opEnsure, 8},
+		{opTend, 10},
+		{opDue, 7},
+		{opSweep, 3},
+		{opBeat, 2},
+		{opReconciled, 5},
+		{opLost, 4},
+		{opReserve, 10},
+		{opConfirm, 9},
+		{opMatch, 7},
+		{opNote, 6},
+		{opRelease, 4},
+		{opRepeat, 2},
+		{opEnd, 5},
+		{opAnnounce, 1},
+		{opGet, 1},
+		{opWipe, 1},
+		{opLose, 1},
 	}
 	var all []Op
 	for _, w := range weights {
@@ -96,7 +114,7 @@ type Story struct {
 
 // tell makes up the story of a seed.
 func tell(seed uint64) Story {
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // repeatable on purpose
+	random := rand.New(rand.NewPCG(seed, 0)) // repeatable on purpose
 	ops, waits := likely(), waits()
 	story := Story{Reconciling: random.IntN(2) == 1, Steps: make([]Step, 10+random.IntN(70))}
 	for i := range story.Steps {

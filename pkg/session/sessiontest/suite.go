@@ -22,6 +22,7 @@ type promise struct {
 // Run proves the promises of session.Store on the stores that open makes, a
 // new one for each promise.
 func Run(t *testing.T, open Factory) {
+	t.Helper()
 	groups := []struct {
 		name     string
 		promises []promise

@@ -167,7 +167,7 @@ func realBroker(f *fixture) {
 	for n, capture := range captures(f) {
 		f.playCapture(fmt.Sprintf("%d-as-it-came-", n), capture, capture.events)
 		shuffled := slices.Concat(capture.events, capture.events[:len(capture.events)/3])
-		random := rand.New(rand.NewPCG(1, uint64(n))) //nolint:gosec // repeatable on purpose
+		random := rand.New(rand.NewPCG(1, uint64(n))) // repeatable on purpose
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		f.playCapture(fmt.Sprintf("%d-shuffled-", n), capture, shuffled)
 	}

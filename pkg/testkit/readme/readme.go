@@ -1,9 +1,9 @@
 // Package readme holds generated parts of hand-written Markdown to what the
 // code says. A part lies between two comments:
 //
-//	<!-- settings: begin, go test -update writes this -->
+//	<!-- settings: generated, go test -run TestReadme -update -->
 //	…
-//	<!-- settings: end -->
+//	<!-- end of settings -->
 package readme
 
 import (
@@ -45,18 +45,14 @@ func write(tb testing.TB, path, text string) {
 
 // replace returns text with content between the two lines that marker names.
 func replace(text, marker, content string) (string, error) {
-	begin, end := "<!-- "+marker+": begin", "<!-- "+marker+": end -->"
-	head, rest, found := strings.Cut(text, begin)
+	begin, end := "<!-- "+marker+": generated, go test -run TestReadme -update -->\n", "<!-- end of "+marker+" -->"
+	before, rest, found := strings.Cut(text, begin)
 	if !found {
-		return "", fmt.Errorf("there is no line %q", begin+" -->")
+		return "", fmt.Errorf("there is no line %q", begin)
 	}
-	comment, rest, found := strings.Cut(rest, "-->\n")
+	_, after, found := strings.Cut(rest, end)
 	if !found {
-		return "", fmt.Errorf("the line %q does not end in -->", begin)
+		return "", fmt.Errorf("there is no line %q after %q", end, begin)
 	}
-	_, tail, found := strings.Cut(rest, end)
-	if !found {
-		return "", fmt.Errorf("there is no line %q after its begin", end)
-	}
-	return head + begin + comment + "-->\n" + strings.TrimRight(content, "\n") + "\n" + end + tail, nil
+	return before + begin + "\n" + strings.TrimRight(content, "\n") + "\n\n" + end + after, nil
 }

@@ -8,7 +8,11 @@ import (
 	"testing"
 )
 
-const document = "# A\n\n<!-- x: begin, go test -update writes this -->\nold\n<!-- x: end -->\n\nEnd.\n"
+const (
+	begin    = "<!-- x: generated, go test -run TestReadme -update -->\n"
+	end      = "<!-- end of x -->"
+	document = "# A\n\n" + begin + "\nold\n\n" + end + "\n\nEnd.\n"
+)
 
 // judge returns how Check ended the test, "" when it did not.
 func judge(t *testing.T, path, marker, content string) string {
@@ -81,7 +85,7 @@ func TestUpdateWritesThePartAndNothingElse(t *testing.T) {
 
 func TestCheckNeedsBothMarks(t *testing.T) {
 	for _, text := range []string{
-		"", "<!-- x: begin -->\nold\n", "old\n<!-- x: end -->\n", "<!-- x: begin\nold\n", "<!-- y: begin -->\n<!-- y: end -->\n",
+		"", begin + "\nold\n", "\nold\n\n" + end, end + "\nold\n" + begin, strings.ReplaceAll(document, "x", "y"),
 	} {
 		if got := judge(t, newDocument(t, text), "x", "old"); got == "" {
 			t.Errorf("%q passed", text)

@@ -112,7 +112,8 @@ func (d *Desk) enter(ctx context.Context, identity players.Identity, name string
 		return l, err
 	}
 	facts := session.Facts{
-		Name: l.Player.DisplayName, Provider: l.Player.Provider, Rev: l.Player.Rev, Durable: true, Login: true,
+		Name: l.Player.DisplayName, Provider: l.Player.Provider, Rev: l.Player.Rev, RevokedAt: l.Player.RevokedAt,
+		Durable: true, Login: true,
 	}
 	res, err := d.Sessions.Ensure(ctx, session.ClaimsFrom(claims), &facts, true)
 	l.Session = res.Record

@@ -50,7 +50,7 @@ func (c *Codec) Decode(text string) (Token, error) {
 		return Token{}, ErrInvalid
 	}
 	body := text[:dot]
-	presented, err := base64.RawURLEncoding.Strict().DecodeString(text[dot+1:])
+	presented, err := base64.RawURLEncoding.DecodeString(text[dot+1:])
 	if err != nil || !hmac.Equal(presented, c.hash(body)) {
 		return Token{}, ErrInvalid
 	}

@@ -3,7 +3,6 @@
 package brokertest
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -101,7 +100,7 @@ type recorder struct {
 func (*recorder) ID() string { return "recorder" }
 
 func (*recorder) Provides(b byte) bool {
-	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPublished}, []byte{b})
+	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPublished
 }
 func (*recorder) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
 func (*recorder) OnACLCheck(*mqtt.Client, string, bool) bool              { return true }

@@ -125,6 +125,7 @@ type failing struct{ err error }
 func (f failing) Verify(string) (jwtkit.Claims, error) { return jwtkit.Claims{Player: "ann"}, f.err }
 
 func TestRedisAwayIsADenialInTime(t *testing.T) {
+	const promised = 4 * time.Second // EMQX waits for 5 s
 	server := shared.Server(t)
 	r := newRig(t, server.URL())
 	r.enter(t, "ann")
@@ -135,7 +136,7 @@ func TestRedisAwayIsADenialInTime(t *testing.T) {
 		if a := r.login(t, "ann", "ann", r.token(t, "ann")); a.Result != api.ResultDeny {
 			t.Errorf("%s: let in", state)
 		}
-		if took := time.Since(start); took > budget+500*time.Millisecond {
+		if took := time.Since(start); took > promised {
 			t.Errorf("%s: the answer took %s", state, took)
 		}
 		if n := r.counter(t, "holdfast_hook_failures_total", "auth") - before; n != 1 {

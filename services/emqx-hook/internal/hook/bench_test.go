@@ -11,6 +11,7 @@ import (
 
 // parallel runs f and reports how long the slowest hundredth took.
 func parallel(b *testing.B, f func(i int)) {
+	b.Helper()
 	var next atomic.Int64
 	took := make([]time.Duration, b.N)
 	b.SetParallelism(8)

@@ -80,8 +80,8 @@ func TestRecordedRequests(t *testing.T) {
 				answer := postAs(r.handler, path, "Bearer "+hookSecret, request.contentType(), strings.NewReader(request.Body))
 				return answer.Code, strings.TrimSpace(answer.Body.String())
 			}
-			switch {
-			case request.Path == "/authn", request.Path == "/authz":
+			switch request.Path {
+			case "/authn", "/authz":
 				to := map[string]string{"/authn": "/emqx/auth", "/authz": "/emqx/authz"}[request.Path]
 				if status, body := send(to); status != http.StatusOK || body != `{"result":"deny"}` {
 					t.Errorf("%s: %s: %d %s", file, request.Body, status, body)
@@ -113,7 +113,7 @@ func TestRecordedLoginWithAToken(t *testing.T) {
 	r := newRig(t, shared.Server(t).URL())
 	for file, requests := range captures(t) {
 		for _, request := range requests {
-			var login struct{ Clientid, Username, Password string }
+			var login api.AuthenticateRequest
 			if request.Path != "/authn" || request.contentType() != "application/json" || json.Unmarshal([]byte(request.Body), &login) != nil {
 				continue
 			}

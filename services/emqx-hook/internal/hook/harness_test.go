@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -215,10 +216,7 @@ func subscribedRow(player, filter string) row {
 
 // with returns a copy with some fields changed; nil takes a field away.
 func (r row) with(changes row) row {
-	c := row{}
-	for k, v := range r {
-		c[k] = v
-	}
+	c := maps.Clone(r)
 	for k, v := range changes {
 		c[k] = v
 		if v == nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -101,10 +102,11 @@ func (r *rest) answer(w http.ResponseWriter, name string, changes map[string]any
 		if err := json.Unmarshal(body, &row); err != nil {
 			panic(err)
 		}
-		for k, v := range changes {
-			row[k] = v
+		maps.Copy(row, changes)
+		var err error
+		if body, err = json.Marshal(row); err != nil {
+			panic(err)
 		}
-		body, _ = json.Marshal(row)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(recorded.status)

@@ -106,6 +106,9 @@ func (k *Kicker) Handle(ctx context.Context, e outbox.Event) error {
 	return err
 }
 
+// lookAgain is when to look a second time for a client that must be there.
+const lookAgain = 100 * time.Millisecond
+
 // target is whom to drop.
 type target struct {
 	player string
@@ -159,16 +162,14 @@ func (k *Kicker) drop(ctx context.Context, t target) (result string, err error) 
 	}
 }
 
-// lookAgain is when to look a second and a third time for a client that has
-// just connected: EMQX lists it only after it has reported it.
-var lookAgain = [...]time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
-
+// look looks a client up. One that has just connected is looked for again,
+// twice: EMQX reports a connection before it lists it.
 func (k *Kicker) look(ctx context.Context, t target) (Client, error) {
 	c, err := k.config.Broker.Client(ctx, t.player)
 	if !t.fresh {
 		return c, err
 	}
-	for _, wait := range lookAgain {
+	for _, wait := range []time.Duration{lookAgain, 4 * lookAgain} {
 		if !errors.Is(err, ErrUnknownClient) {
 			return c, err
 		}

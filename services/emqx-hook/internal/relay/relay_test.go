@@ -257,7 +257,7 @@ func (r reader) Run(ctx context.Context) error {
 func TestWithoutAConnectionNothingIsRead(t *testing.T) {
 	b := newBench()
 	b.ear.up = make(chan struct{})
-	r := &readers{started: make(chan outbox.Handler), ended: make(chan struct{})}
+	r := &readers{started: make(chan outbox.Handler, 9), ended: make(chan struct{}, 9)}
 	b.config.NewReader = func(h outbox.Handler) Reader { return reader{r, h} }
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -268,7 +268,7 @@ func TestWithoutAConnectionNothingIsRead(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(b.ear.up)
-	handle := <-r.started
+	handle := await(t, r.started, "it reads")
 	b.ear.fail(errors.New("a hiccup"))
 	if err := handle(ctx, event(created)); err == nil {
 		t.Fatal("the failure was swallowed")
@@ -282,11 +282,23 @@ func TestWithoutAConnectionNothingIsRead(t *testing.T) {
 	if err := handle(ctx, event(created)); !errors.Is(err, mqttkit.ErrNotConnected) {
 		t.Fatal(err)
 	}
-	<-r.ended
-	<-r.started // and again
+	await(t, r.ended, "it stops reading")
+	await(t, r.started, "it reads again")
 	stop()
-	<-r.ended
-	if err := <-done; err != nil {
+	await(t, r.ended, "it stops for good")
+	if err := await(t, done, "it ends"); err != nil {
 		t.Error(err)
+	}
+}
+
+// await receives, but not for ever.
+func await[T any](t *testing.T, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("after %s still waiting until %s", patience, what)
+		panic("not reached")
 	}
 }

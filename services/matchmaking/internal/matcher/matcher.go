@@ -129,13 +129,19 @@ func (l *leader) renew(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// follow waits for news until it is time to plan or to renew the lease.
+// follow waits until it is time to plan or to renew the lease, or for news.
+// When a plan is due anyhow there is nothing to wake up for: Redis is asked
+// after the wait, since it ends its own waits up to 100 ms late.
 func (l *leader) follow(ctx context.Context) error {
 	wait := l.untilPlan()
 	if renew := leaseRenew - l.m.Clock.Now().Sub(l.renewed); renew < wait {
 		wait = renew
 	}
-	feed, err := l.m.Store.Follow(ctx, l.m.Rules.Name, l.cursor, max(wait, time.Millisecond))
+	if l.dirty {
+		pause(ctx, wait)
+		wait = 0
+	}
+	feed, err := l.m.Store.Follow(ctx, l.m.Rules.Name, l.cursor, wait)
 	switch {
 	case errors.Is(err, queue.ErrHole):
 		return l.reload(ctx)

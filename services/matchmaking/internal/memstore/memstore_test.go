@@ -9,4 +9,3 @@ import (
 func TestSuite(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T) queuetest.Backend { return queuetest.Model(t) })
 }
-

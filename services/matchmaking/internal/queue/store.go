@@ -141,7 +141,8 @@ type Pool interface {
 	// meanwhile is in the Feed from its cursor on.
 	Load(ctx context.Context, queue string) (Feed, error)
 
-	// Follow waits for changes after the cursor, at most wait. Errors: ErrHole.
+	// Follow returns the changes after the cursor, and waits for the first
+	// one if need be: for about wait, 0 = not at all. Errors: ErrHole.
 	Follow(ctx context.Context, queue string, from Cursor, wait time.Duration) (Feed, error)
 
 	// Commit makes each proposal a forming match, all or nothing for each:

@@ -26,8 +26,9 @@ func Compare(t *testing.T, open func() Backend) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"enqueue": h.enqueue, "release": h.release, "reach": h.reach, "recheck": h.recheck, "commit": h.commit,
 			"found": h.found, "dissolve": h.dissolve, "restore": h.restore, "mark": h.mark, "finish": h.finish,
-			"sweep": h.sweep, "wait": h.wait, "": h.same,
+			"sweep": h.sweep, "wait": h.wait, "compare": h.same,
 		})
+		h.same(rt)
 	})
 }
 
@@ -210,7 +211,7 @@ func (h *history) same(*rapid.T) {
 	h.both("activity", func(s queue.Store) (any, error) { return s.Activities(h.ctx, []string{ranked}) })
 	i := 0
 	h.both("follow", func(s queue.Store) (any, error) {
-		f, err := s.Follow(h.ctx, ranked, h.cursors[i], time.Millisecond)
+		f, err := s.Follow(h.ctx, ranked, h.cursors[i], 0)
 		h.cursors[i] = f.Cursor
 		i++
 		f.Cursor.ID = ""

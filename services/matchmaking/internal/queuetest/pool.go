@@ -10,7 +10,7 @@ import (
 // follow returns "player state" of each change after a cursor.
 func (t *trial) follow(from queue.Cursor) (changes []string, next queue.Cursor) {
 	t.Helper()
-	f, err := t.Store.Follow(t.Context(), ranked, from, time.Millisecond)
+	f, err := t.Store.Follow(t.Context(), ranked, from, 0)
 	t.must(err)
 	for _, ticket := range f.Tickets {
 		changes = append(changes, ticket.Player+" "+string(ticket.State))
@@ -41,7 +41,7 @@ var poolCases = []testCase{
 		e.Ticket.Attributes = map[string][]string{"version": {"1"}}
 		e.Ticket.ReachUntil = t.Clock.Now() + 1000
 		want := t.enqueue(e).Ticket
-		f, err := t.Store.Follow(t.Context(), ranked, from, time.Millisecond)
+		f, err := t.Store.Follow(t.Context(), ranked, from, 0)
 		t.must(err)
 		t.expect("tickets", f.Tickets, []queue.Ticket{want})
 	}},
@@ -50,7 +50,7 @@ var poolCases = []testCase{
 		c := t.load().Cursor
 		c.Seq += 5
 		t.join("bob")
-		if _, err := t.Store.Follow(t.Context(), ranked, c, time.Millisecond); !errors.Is(err, queue.ErrHole) {
+		if _, err := t.Store.Follow(t.Context(), ranked, c, 0); !errors.Is(err, queue.ErrHole) {
 			t.Fatalf("got %v, want a hole", err)
 		}
 	}},

@@ -92,7 +92,9 @@ func (t *trial) must(err error) {
 	}
 }
 
-func (t *trial) id(queueName, name string) string { return fmt.Sprintf("%02d.%s", t.shards.Of(queueName), name) }
+func (t *trial) id(queueName, name string) string {
+	return fmt.Sprintf("%02d.%s", t.shards.Of(queueName), name)
+}
 
 // entry asks for a ticket of a player, named after it, that can be reached.
 func (t *trial) entry(player string) queue.Entry {

@@ -96,9 +96,12 @@ func (s *Store) read(ctx context.Context, n int, queueName string, ids []string)
 
 // Follow implements queue.Pool.
 func (s *Store) Follow(ctx context.Context, queueName string, from queue.Cursor, wait time.Duration) (queue.Feed, error) {
-	streams, err := s.blocking.XRead(ctx, &redis.XReadArgs{
-		Streams: []string{changesKey(s.shards.Of(queueName), queueName), from.ID},
-		Count:   followBatch, Block: max(wait, time.Millisecond),
+	client, block := s.blocking, max(wait, time.Millisecond)
+	if wait <= 0 {
+		client, block = s.client, -1
+	}
+	streams, err := client.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{changesKey(s.shards.Of(queueName), queueName), from.ID}, Count: followBatch, Block: block,
 	}).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return queue.Feed{}, away("follow the queue", err)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,6 +54,29 @@ type Event struct {
 	Match   string            // the player's, or the one the event is about
 	Tickets map[string]string // the player's, id by queue
 	Dropped map[string]string // those that a match has replaced
+}
+
+// EventFrom reads an entry of an outbox. Fields are those that have no name of
+// their own in every event.
+func EventFrom(kind, player, sid string, v, at int64, fields map[string]string) Event {
+	e := Event{
+		Type: kind, Player: player, SID: sid, V: v, At: at, Until: at, Reason: fields["reason"],
+		Queue: fields["queue"], Ticket: fields["ticket"], Match: fields["match"],
+		Tickets: map[string]string{}, Dropped: map[string]string{},
+	}
+	if until, err := strconv.ParseInt(fields["until"], 10, 64); err == nil {
+		e.Until = until
+	}
+	for field, value := range fields {
+		if slot, ok := strings.CutPrefix(field, "ticket:"); ok {
+			e.Tickets[slot] = value
+		} else if slot, ok := strings.CutPrefix(field, "drop:ticket:"); ok {
+			e.Dropped[slot] = value
+		} else if field == "match:" {
+			e.Match = value
+		}
+	}
+	return e
 }
 
 // Handle carries out what follows from an event. An error means: again.

@@ -108,8 +108,8 @@ func (s *Server) await(ctx context.Context, claims session.Claims, version int64
 			return res.Record, err
 		}
 		select {
-		case <-ctx.Done():
-			return session.Record{}, ctx.Err()
+		case <-ctx.Done(): // the client left, which is no failure
+			return res.Record, nil
 		case <-s.Drain:
 			return res.Record, nil
 		case <-over.C:

@@ -61,3 +61,14 @@ func (c *Changes) Subscribe(player string) (woken <-chan struct{}, end func()) {
 		}
 	}
 }
+
+// Waiting returns how many subscriptions there are.
+func (c *Changes) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, all := range c.waiting {
+		n += len(all)
+	}
+	return n
+}
