@@ -138,7 +138,8 @@ const rims = `^services/standalone/internal/` + // stands in for servers
 	`|/internal/(api|hook)(/|$)` + // speak HTTP, with clients and with the broker
 	`|/internal/(redisstore|sqlstore|memstore)$` + // keep things
 	`|^services/session/internal/watch$` + // follows the outbox
-	`|^services/emqx-hook/internal/(relay|kicker)$` // outbox to broker, by MQTT and by REST
+	`|^services/emqx-hook/internal/(relay|kicker)$` + // outbox to broker, by MQTT and by REST
+	`|/internal/[a-z]+test$` // suites, which start what they test
 
 func importsRule() rule {
 	r := rule{name: "imports", check: func(s *source) []string { return checkImports(s, importTable) }}

@@ -30,6 +30,9 @@ import (
 // MaxBody is the largest request body, in bytes, that is read.
 const MaxBody = 64 << 10
 
+// bodyTimeout is how long a client may take to send its body.
+const bodyTimeout = 10 * time.Second
+
 var (
 	errTooLarge  = apperr.New(apperr.TooLarge, string(wire.CodeBodyTooLarge), "the body is larger than 64 KiB")
 	errMediaType = apperr.New(apperr.Unsupported, string(wire.CodeUnsupportedMediaType), "the body must be application/json")
@@ -131,7 +134,7 @@ func JSON(c echo.Context, status int, body any) error {
 // unsupported_media_type, invalid_json.
 func Decode[T any](c echo.Context) (T, error) {
 	var t T
-	body, err := readBody(c.Request())
+	body, err := readBody(c)
 	if err != nil {
 		return t, err
 	}
@@ -147,7 +150,7 @@ func Decode[T any](c echo.Context) (T, error) {
 // DecodeOptional is Decode for a body that may be left out.
 func DecodeOptional[T any](c echo.Context) (T, error) {
 	var t T
-	body, err := readBody(c.Request())
+	body, err := readBody(c)
 	if err != nil || len(body) == 0 {
 		return t, err
 	}
@@ -157,7 +160,11 @@ func DecodeOptional[T any](c echo.Context) (T, error) {
 	return t, nil
 }
 
-func readBody(r *http.Request) ([]byte, error) {
+func readBody(c echo.Context) ([]byte, error) {
+	r := c.Request()
+	control := http.NewResponseController(c.Response())
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every test server knows deadlines
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	if r.ContentLength > MaxBody {
 		return nil, errTooLarge
 	}

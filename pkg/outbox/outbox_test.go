@@ -104,8 +104,15 @@ func (s *site) append(t *testing.T, player string, from, to int) {
 	}
 }
 
+// reader returns a reader that is in a hurry. Its leases are so short that it
+// may lose one on a busy machine; then the next reader repeats what it did not
+// acknowledge.
 func (s *site) reader(group string, handle outbox.Handler) *outbox.Reader {
-	return outbox.NewReader(s.client, s.shards, group, 4, slog.New(slog.DiscardHandler), handle).Hurry()
+	return s.calmReader(group, handle).Hurry()
+}
+
+func (s *site) calmReader(group string, handle outbox.Handler) *outbox.Reader {
+	return outbox.NewReader(s.client, s.shards, group, 4, slog.New(slog.DiscardHandler), handle)
 }
 
 // run runs a reader until stop is called, at the latest when the test ends.
@@ -196,7 +203,8 @@ func (b *inbox) of(player string) []int64 {
 	return slices.Clone(b.versions[player])
 }
 
-// await waits until a player has exactly the versions from to to-1, in order.
+// await waits until a player has the versions from to to-1, each for the first
+// time after those before it.
 func (b *inbox) await(t *testing.T, player string, from, to int) {
 	t.Helper()
 	var want []int64
@@ -204,11 +212,22 @@ func (b *inbox) await(t *testing.T, player string, from, to int) {
 		want = append(want, int64(v))
 	}
 	testkit.Eventually(t, patience, func() error {
-		if got := b.of(player); !slices.Equal(got, want) {
+		if got := b.of(player); !slices.Equal(firsts(got), want) {
 			return fmt.Errorf("%s has %v", player, got)
 		}
 		return nil
 	}, fmt.Sprintf("events %d to %d of %s", from, to-1, player))
+}
+
+// firsts leaves repetitions out.
+func firsts(versions []int64) []int64 {
+	var first []int64
+	for _, v := range versions {
+		if !slices.Contains(first, v) {
+			first = append(first, v)
+		}
+	}
+	return first
 }
 
 // crowd returns n players.

@@ -4,8 +4,10 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -27,7 +29,6 @@ func (r *Reader) process(ctx context.Context, streams []redis.XStream) error {
 		}
 		if err := r.processShard(ctx, n, s.Messages); err != nil {
 			failed = err
-			r.forget([]int{n})
 		}
 	}
 	return failed
@@ -57,8 +58,14 @@ func (r *Reader) processShard(ctx context.Context, n int, messages []redis.XMess
 	var g errgroup.Group
 	g.SetLimit(r.parallel)
 	for _, p := range players {
+		if r.isBlocked(n, p) { // its events stay pending, behind the one that failed
+			continue
+		}
 		g.Go(func() error {
 			ids, err := r.handleInOrder(ctx, byPlayer[p])
+			if err != nil {
+				r.block(n, p)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			done = append(done, ids...)
@@ -68,6 +75,7 @@ func (r *Reader) processShard(ctx context.Context, n int, messages []redis.XMess
 	err := g.Wait()
 	if len(done) > 0 {
 		if ackErr := r.client.XAck(ctx, Key(n), r.group, done...).Err(); ackErr != nil {
+			r.block(n, "") // what is pending has to be read again
 			return ackErr
 		}
 	}
@@ -76,17 +84,38 @@ func (r *Reader) processShard(ctx context.Context, n int, messages []redis.XMess
 
 func (r *Reader) handleInOrder(ctx context.Context, events []Event) (done []string, err error) {
 	for _, e := range events {
-		err := r.handle(ctx, e)
-		if errors.Is(err, ErrDrop) {
+		err := r.handleOnce(ctx, e)
+		switch {
+		case errors.Is(err, ErrDrop):
 			r.log.Warn("event dropped", "type", e.Type, "player", e.Player, "id", e.ID, "error", err)
-			err = nil
-		}
-		if err != nil {
-			return done, err
+		case err != nil && e.age() > giveUpAfter:
+			r.log.Error("event given up", "type", e.Type, "player", e.Player, "id", e.ID, "error", err)
+		case err != nil:
+			return done, fmt.Errorf("event %s %s: %w", e.Type, e.ID, err)
 		}
 		done = append(done, e.ID)
 	}
 	return done, nil
+}
+
+// giveUpAfter is how long an event that fails is tried again. What it should
+// have caused is left to the re-checks of its owner.
+const giveUpAfter = 10 * time.Minute
+
+// age is how long ago the event was appended, by the clock of the machine.
+func (e Event) age() time.Duration {
+	ms, _ := splitID(e.ID)
+	return time.Since(time.UnixMilli(ms))
+}
+
+// handleOnce also survives a handler that panics.
+func (r *Reader) handleOnce(ctx context.Context, e Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return r.handle(ctx, e)
 }
 
 // shardOf finds the shard whose outbox a key is.

@@ -18,7 +18,7 @@ import (
 
 const (
 	consumer  = "reader" // one name for all readers of a group
-	leaseTTL  = 5 * time.Second
+	leaseTTL  = 3 * time.Second
 	leaseTick = time.Second
 	batchSize = 128
 	blockFor  = time.Second
@@ -44,9 +44,10 @@ type Reader struct {
 	log      *slog.Logger
 	pace     pace
 
-	mu     sync.Mutex
-	leased map[int]time.Time // until when, by the local clock
-	fresh  map[int]bool      // leased, and what its last reader left pending is read
+	mu      sync.Mutex
+	leased  map[int]time.Time       // until when, by the local clock
+	fresh   map[int]bool            // leased, and what its last reader left pending is read
+	blocked map[int]map[string]bool // players of a shard whose events wait behind one that failed
 }
 
 // pace is how long things take. Tests are in a hurry.
@@ -59,7 +60,8 @@ func NewReader(client redis.UniversalClient, shards shard.Map, group string, par
 	return &Reader{
 		client: client, shards: shards, group: group, handle: h, parallel: parallel, instance: id.New(),
 		log: log.With("outbox", group), leased: map[int]time.Time{}, fresh: map[int]bool{},
-		pace: pace{lease: leaseTTL, tick: leaseTick, block: blockFor},
+		blocked: map[int]map[string]bool{},
+		pace:    pace{lease: leaseTTL, tick: leaseTick, block: blockFor},
 	}
 }
 
@@ -117,9 +119,11 @@ func (r *Reader) renew(ctx context.Context) error {
 	results := rediskit.RunBatch(ctx, r.client, calls)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var failed error
 	for n, res := range results {
-		if res.Err != nil {
-			return res.Err
+		if res.Err != nil { // one server of a cluster may be away, the others are not
+			failed = res.Err
+			continue
 		}
 		if rediskit.Read("outbox.lease", res.Reply).String() != "held" {
 			delete(r.leased, n)
@@ -128,11 +132,11 @@ func (r *Reader) renew(ctx context.Context) error {
 		}
 		r.leased[n] = asked.Add(r.pace.lease)
 	}
-	return nil
+	return failed
 }
 
-// mine returns the shards of a batch that are leased now, those whose pending
-// entries have been read and those whose have not.
+// mine returns the shards of a batch that are leased now: those to read on,
+// and those whose pending entries are to be read, for the first time or again.
 func (r *Reader) mine(batch []int) (fresh, stale []int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -140,16 +144,42 @@ func (r *Reader) mine(batch []int) (fresh, stale []int) {
 		until, ok := r.leased[n]
 		switch {
 		case !ok:
+			continue
 		case time.Now().After(until):
 			delete(r.leased, n)
 			delete(r.fresh, n)
-		case r.fresh[n]:
+			continue
+		}
+		if r.fresh[n] {
 			fresh = append(fresh, n)
-		default:
+		}
+		if !r.fresh[n] || len(r.blocked[n]) > 0 {
 			stale = append(stale, n)
 		}
 	}
 	return fresh, stale
+}
+
+// block makes the later events of a player wait until those before are handled.
+func (r *Reader) block(n int, player string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.blocked[n] == nil {
+		r.blocked[n] = map[string]bool{}
+	}
+	r.blocked[n][player] = true
+}
+
+func (r *Reader) unblock(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.blocked, n)
+}
+
+func (r *Reader) isBlocked(n int, player string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.blocked[n][player]
 }
 
 // readLoop reads the shards of a batch. While something fails, it is tried
@@ -197,26 +227,42 @@ func (r *Reader) readPending(ctx context.Context, shards []int) error {
 	}
 	var failed error
 	for _, n := range shards {
+		r.unblock(n)
+		if err := r.readPendingOf(ctx, n); err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// readPendingOf goes once through all that is pending in a shard. The shard is
+// fresh then, but for the players whose events failed again.
+func (r *Reader) readPendingOf(ctx context.Context, n int) error {
+	var failed error
+	for from := "0"; ; {
 		streams, err := r.client.XReadGroup(ctx, &redis.XReadGroupArgs{
-			Group: r.group, Consumer: consumer, Streams: []string{Key(n), "0"}, Count: batchSize, Block: -1,
+			Group: r.group, Consumer: consumer, Streams: []string{Key(n), from}, Count: batchSize, Block: -1,
 		}).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
-		left := 0
+		last := ""
 		for _, s := range streams {
-			left += len(s.Messages)
+			for _, m := range s.Messages {
+				last = m.ID
+			}
 		}
-		if left == 0 {
-			r.mu.Lock()
-			r.fresh[n] = true
-			r.mu.Unlock()
-			continue
+		if last == "" {
+			break
 		}
+		from = last
 		if err := r.process(ctx, streams); err != nil {
 			failed = err
 		}
 	}
+	r.mu.Lock()
+	r.fresh[n] = true
+	r.mu.Unlock()
 	return failed
 }
 

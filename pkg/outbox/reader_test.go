@@ -25,7 +25,7 @@ func TestReaderDeliversOnceInOrder(t *testing.T) {
 		boxes := map[string]*inbox{}
 		for _, group := range outbox.Groups() {
 			boxes[group] = &inbox{}
-			run(t, s.reader(group, boxes[group].handle))
+			run(t, s.calmReader(group, boxes[group].handle))
 		}
 		for _, p := range players {
 			s.append(t, p, 5, 10)
@@ -33,6 +33,9 @@ func TestReaderDeliversOnceInOrder(t *testing.T) {
 		for group, box := range boxes {
 			for _, p := range players {
 				box.await(t, p, 0, 10)
+				if got := box.of(p); len(got) != 10 {
+					t.Errorf("%s got %v for %s", group, got, p)
+				}
 			}
 			testkit.Eventually(t, patience, func() bool { return s.pending(t, group) == 0 }, "acknowledgements of "+group)
 		}
@@ -162,7 +165,9 @@ func TestNextReaderHandlesWhatADeadOneLeft(t *testing.T) {
 		go func() { over <- dead.Run(ctx) }()
 		t.Cleanup(func() {
 			close(release)
-			_ = <-over
+			if err := <-over; err != nil {
+				t.Errorf("the dead reader ended with %v", err)
+			}
 		})
 		s.append(t, "ann", 0, 3)
 		<-entered

@@ -91,21 +91,26 @@ func newest(ctx context.Context, client redis.UniversalClient, batch []int) map[
 	return last
 }
 
-// Trim drops from every outbox what all groups have acknowledged. It is
-// cheap, and any number of instances may call it now and then.
-func Trim(ctx context.Context, client redis.UniversalClient, shards shard.Map) error {
+// Trim drops from every outbox what all groups have acknowledged, and what
+// only the relay still has not after RelayAge. It is cheap, and any number of
+// instances may call it now and then. One shard that fails does not stop the
+// others.
+func Trim(ctx context.Context, client redis.UniversalClient, shards shard.Map, now time.Time) error {
+	var failed []error
 	for _, n := range shards.All() {
-		if err := trim(ctx, client, n); err != nil {
-			return err
-		}
+		failed = append(failed, trim(ctx, client, n, now))
 	}
-	return nil
+	return errors.Join(failed...)
 }
+
+// RelayAge is how long the relay is waited for: a snapshot heals what it did
+// not deliver.
+const RelayAge = 2 * time.Minute
 
 // TrimInterval is how often a reader should call Trim.
 const TrimInterval = 10 * time.Second
 
-func trim(ctx context.Context, client redis.UniversalClient, n int) error {
+func trim(ctx context.Context, client redis.UniversalClient, n int, now time.Time) error {
 	groups, err := client.XInfoGroups(ctx, Key(n)).Result()
 	if err != nil {
 		if redis.HasErrorPrefix(err, "no such key") {
@@ -127,6 +132,9 @@ func trim(ctx context.Context, client redis.UniversalClient, n int) error {
 			if p.Count > 0 && older(p.Lower, needed) {
 				needed = p.Lower
 			}
+		}
+		if tooOld := strconv.FormatInt(now.Add(-RelayAge).UnixMilli(), 10) + "-0"; g.Name == Relay && older(needed, tooOld) {
+			needed = tooOld
 		}
 		if oldest == "" || older(needed, oldest) {
 			oldest = needed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -42,7 +43,7 @@ func (s *site) versions(t *testing.T, key string) []any {
 
 func (s *site) trim(t *testing.T) {
 	t.Helper()
-	if err := outbox.Trim(t.Context(), s.client, s.shards); err != nil {
+	if err := outbox.Trim(t.Context(), s.client, s.shards, time.Now()); err != nil {
 		t.Fatalf("trim: %v", err)
 	}
 }

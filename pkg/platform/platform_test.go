@@ -67,7 +67,7 @@ func TestOpenRefusesWhatCannotBeRight(t *testing.T) {
 	redis := shared.Server(t)
 	for name, value := range map[string]string{
 		"MODE": "staging", "SHARDS": "0", "REDIS_URL": "http://user:" + hidden + "@localhost", "DATABASE_URL": "mysql://user:" + hidden + "@localhost/db",
-		"GRACE_IDLE": "0s", "HTTP_REACH": "1ms", "RECONCILE_INTERVAL": "-1s",
+		"GRACE_IDLE": "0s", "HTTP_REACH": "1ms",
 	} {
 		t.Run(name, func(t *testing.T) {
 			vars := map[string]string{"REDIS_URL": redis.URL()}

@@ -106,7 +106,7 @@ type Facts struct {
 	DisplayName   string
 	Provider      string
 	Rev           int64
-	RevokedAt     time.Time // see Player
+	EndedAt       time.Time // when a login of the player, or all of them, ended last
 	FamilyRevoked bool      // the login the token comes from was ended, or never was
 	Deleted       bool
 }

@@ -23,7 +23,7 @@ func (s source) Facts(ctx context.Context, player, family string) (session.Facts
 		return session.Facts{}, err
 	}
 	return session.Facts{
-		Name: f.DisplayName, Provider: f.Provider, Rev: f.Rev, RevokedAt: f.RevokedAt,
+		Name: f.DisplayName, Provider: f.Provider, Rev: f.Rev, RevokedAt: f.EndedAt,
 		FamilyRevoked: f.FamilyRevoked || f.Deleted, Durable: true,
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +29,9 @@ import (
 func Open(rawURL string) (redis.UniversalClient, error) { return OpenPool(rawURL, 0) }
 
 // OpenPool is Open for callers that block connections: connections is how many
-// of them there may be to each server, 0 for the default of the library. A
-// pool_size in the URL wins.
+// of them there may be to each server. A pool_size in the URL wins. Such a
+// client sends nothing twice: XREADGROUP hands out other entries then, and
+// those of the answer that was lost would wait for ever.
 func OpenPool(rawURL string, connections int) (redis.UniversalClient, error) {
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {
@@ -43,13 +45,17 @@ func OpenPool(rawURL string, connections int) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	retries := 0 // as the library does it
+	if connections > 0 {
+		retries = noRetries
+	}
 	switch scheme {
 	case "redis", "rediss":
-		return openSingle(rawURL, pool)
+		return openSingle(rawURL, pool, retries)
 	case "redis+cluster":
-		return openCluster(hosts, parsed, pool)
+		return openCluster(hosts, parsed, pool, retries)
 	case "redis+sentinel":
-		return openSentinel(hosts, parsed, pool)
+		return openSentinel(hosts, parsed, pool, retries)
 	default:
 		return nil, fmt.Errorf("redis url: unknown scheme %q", scheme)
 	}
@@ -64,29 +70,30 @@ const (
 	dialTimeout  = 2 * time.Second
 	readTimeout  = 2 * time.Second
 	writeTimeout = 2 * time.Second
+	noRetries    = -1
 )
 
-func openSingle(rawURL string, pool int) (redis.UniversalClient, error) {
+func openSingle(rawURL string, pool, retries int) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(rawURL)
 	if err != nil {
 		return nil, errForm
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, readTimeout, writeTimeout
 	o.ContextTimeoutEnabled = true
-	o.PoolSize = pool
+	o.PoolSize, o.MaxRetries = pool, retries
 	return redis.NewClient(o), nil
 }
 
-func openCluster(hosts []string, u *url.URL, pool int) (redis.UniversalClient, error) {
+func openCluster(hosts []string, u *url.URL, pool, retries int) (redis.UniversalClient, error) {
 	password, _ := u.User.Password()
 	return redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: hosts, Username: u.User.Username(), Password: password, PoolSize: pool,
+		Addrs: hosts, Username: u.User.Username(), Password: password, PoolSize: pool, MaxRetries: retries,
 		DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		ContextTimeoutEnabled: true,
 	}), nil
 }
 
-func openSentinel(hosts []string, u *url.URL, pool int) (redis.UniversalClient, error) {
+func openSentinel(hosts []string, u *url.URL, pool, retries int) (redis.UniversalClient, error) {
 	master := u.Query().Get("master")
 	if master == "" {
 		return nil, errors.New("redis url: redis+sentinel needs ?master=NAME")
@@ -101,7 +108,7 @@ func openSentinel(hosts []string, u *url.URL, pool int) (redis.UniversalClient, 
 	password, _ := u.User.Password()
 	return redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: master, SentinelAddrs: hosts, Username: u.User.Username(), Password: password, DB: db,
-		PoolSize: pool, DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		PoolSize: pool, MaxRetries: retries, DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		ContextTimeoutEnabled: true,
 	}), nil
 }
@@ -118,10 +125,8 @@ func splitHosts(rest string) ([]string, *url.URL, error) {
 		user, authority = authority[:i+1], authority[i+1:]
 	}
 	hosts := strings.Split(authority, ",")
-	for _, h := range hosts {
-		if h == "" {
-			return nil, nil, errors.New("redis url: an empty host")
-		}
+	if slices.Contains(hosts, "") {
+		return nil, nil, errors.New("redis url: an empty host")
 	}
 	u, err := url.Parse("redis://" + user + hosts[0] + tail)
 	if err != nil {

@@ -125,7 +125,9 @@ func run(ctx context.Context, name string, wire New, vars config.Environ) error 
 	close(drain)
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), pc.DrainTime)
 	defer cancel()
-	err = errors.Join(err, server.Shutdown(shutdown))
+	if late := server.Shutdown(shutdown); late != nil {
+		err = errors.Join(err, late, server.Close())
+	}
 	loops.Stop()
 	return errors.Join(err, svc.close())
 }

@@ -119,7 +119,7 @@ func TestStopsInOrder(t *testing.T) {
 	const delay = time.Second
 	var happened trace
 	var drained time.Time
-	entered := make(chan struct{})
+	entered, loopStopped := make(chan struct{}), make(chan struct{})
 	p := start(t, map[string]string{"DRAIN_DELAY": delay.String()}, func(env Env) *Service {
 		public := http.NewServeMux()
 		public.HandleFunc("/work", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "done") })
@@ -127,6 +127,10 @@ func TestStopsInOrder(t *testing.T) {
 			close(entered)
 			<-env.Drain
 			drained = time.Now()
+			select { // a loop may be what the request waits for
+			case <-loopStopped:
+			case <-time.After(50 * time.Millisecond):
+			}
 			happened.add("request answered")
 			text(w, http.StatusOK, "waited")
 		})
@@ -135,6 +139,7 @@ func TestStopsInOrder(t *testing.T) {
 			Loops: []Loop{{Name: "loop", Run: func(ctx context.Context) error {
 				<-ctx.Done()
 				happened.add("loop stopped")
+				close(loopStopped)
 				return ctx.Err()
 			}}},
 			Close: func() error { happened.add("closed"); return nil },

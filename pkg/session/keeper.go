@@ -34,8 +34,9 @@ const (
 )
 
 // Keeper makes a session from any valid token: it is the Store, and when the
-// store has no record it brings the facts to make one. While the durable
-// store is away the token stands in, and the record is checked later.
+// store has no record, or has not heard of the login in this life of the
+// session, it brings the facts. While the durable store is away the token
+// stands in, and the login is asked about at a later call.
 type Keeper struct {
 	Store
 	source    FactsSource // nil = there is none
@@ -51,39 +52,33 @@ func NewKeeper(store Store, source FactsSource, c clock.Clock, log *slog.Logger)
 
 // Ensure is Store.Ensure that never answers ErrAbsent.
 func (k *Keeper) Ensure(ctx context.Context, c Claims, read bool) (Result, error) {
-	res, err := k.Store.Ensure(ctx, c, nil, read)
-	if errors.Is(err, ErrAbsent) {
-		var facts Facts
-		if facts, err = k.heal(ctx, c); err != nil {
-			return Result{}, err
-		}
-		return k.Store.Ensure(ctx, c, &facts, read)
+	res, err := k.Store.Ensure(ctx, c, k.standIn(c), read)
+	if !errors.Is(err, ErrAbsent) {
+		return res, err
 	}
-	if err == nil && !res.Record.Durable {
-		return k.check(ctx, c, res, read)
+	facts, err := k.heal(ctx, c)
+	if err != nil {
+		return Result{}, err
 	}
-	return res, err
+	return k.Store.Ensure(ctx, c, &facts, read)
 }
 
 // Begin is Store.Begin that never answers ErrAbsent.
 func (k *Keeper) Begin(ctx context.Context, c Claims) (Result, int64, error) {
-	res, epoch, err := k.Store.Begin(ctx, c, nil)
-	if errors.Is(err, ErrAbsent) {
-		var facts Facts
-		if facts, err = k.heal(ctx, c); err != nil {
-			return Result{}, 0, err
-		}
-		return k.Store.Begin(ctx, c, &facts)
+	res, epoch, err := k.Store.Begin(ctx, c, k.standIn(c))
+	if !errors.Is(err, ErrAbsent) {
+		return res, epoch, err
 	}
-	if err == nil && !res.Record.Durable {
-		res, err = k.check(ctx, c, res, false)
+	facts, err := k.heal(ctx, c)
+	if err != nil {
+		return Result{}, 0, err
 	}
-	return res, epoch, err
+	return k.Store.Begin(ctx, c, &facts)
 }
 
 // Reserve is Store.Reserve that never answers ErrAbsent.
 func (k *Keeper) Reserve(ctx context.Context, c Claims, r Reservation) (Hold, error) {
-	h, err := k.Store.Reserve(ctx, c, nil, r)
+	h, err := k.Store.Reserve(ctx, c, k.standIn(c), r)
 	if !errors.Is(err, ErrAbsent) {
 		return h, err
 	}
@@ -92,6 +87,19 @@ func (k *Keeper) Reserve(ctx context.Context, c Claims, r Reservation) (Hold, er
 		return Hold{}, err
 	}
 	return k.Store.Reserve(ctx, c, &facts, r)
+}
+
+// standIn returns the facts that a token holds while there is nobody else to
+// ask, and nil when there is.
+func (k *Keeper) standIn(c Claims) *Facts {
+	if !k.away(k.clock.Now()) {
+		return nil
+	}
+	return &Facts{Name: c.Name, Provider: c.Provider}
+}
+
+func (k *Keeper) away(now time.Time) bool {
+	return k.source == nil || now.UnixMilli() < k.awayUntil.Load()
 }
 
 // Connected is Store.Connected that never answers ErrAbsent. There is no
@@ -120,32 +128,13 @@ func (k *Keeper) heal(ctx context.Context, c Claims) (Facts, error) {
 	return facts, nil
 }
 
-// check makes up for a record that was made from a token while the durable
-// store was away.
-func (k *Keeper) check(ctx context.Context, c Claims, res Result, read bool) (Result, error) {
-	facts, err := k.ask(ctx, c.Player, c.Family)
-	if errors.Is(err, ErrNoPlayer) {
-		facts = Facts{Name: c.Name, Provider: c.Provider, Durable: true}
-	} else if err != nil {
-		return res, nil //nolint:nilerr // the record stays marked, and is checked at a later call
-	}
-	if facts.FamilyRevoked || c.Rev < facts.Rev {
-		_, _, err := k.Store.End(ctx, c.Player, Ending{Reason: "revoked", Revoke: c.Rev < facts.Rev, Family: c.Family, Rev: facts.Rev})
-		if err != nil {
-			return Result{}, err
-		}
-		return Result{}, ErrRevoked
-	}
-	return k.Store.Ensure(ctx, c, &facts, read)
-}
-
 var errSourceAway = errors.New("session: no durable record to ask")
 
 // ask asks the source, but not for a while after it failed: a dead database
 // must not slow down every call.
 func (k *Keeper) ask(ctx context.Context, player, family string) (Facts, error) {
 	now := k.clock.Now()
-	if k.source == nil || now.UnixMilli() < k.awayUntil.Load() {
+	if k.away(now) {
 		return Facts{}, errSourceAway
 	}
 	ctx, cancel := context.WithTimeout(ctx, factsTimeout)

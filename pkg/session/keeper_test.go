@@ -314,8 +314,9 @@ func TestRevokedTokenDoesNotHeal(t *testing.T) {
 }
 
 // The source comes back and says that the token, from which a session was
-// made meanwhile, had been revoked.
-func TestRevocationFoundLaterEndsTheSession(t *testing.T) {
+// made meanwhile, had been revoked. The token is refused; a newer login that
+// uses the same session keeps it.
+func TestRevocationFoundLaterRefusesTheTokenAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		revoke func(s *source)
 		newer  session.Claims // a login that is good
@@ -330,33 +331,22 @@ func TestRevocationFoundLaterEndsTheSession(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, verb := range []string{"ensure", "begin"} {
-				h := newHouse(t)
-				h.away()
-				first := h.ensure(t, token(2)).Record
-				h.source.err = nil
-				c.revoke(h.source)
-				h.clock.Advance(factsPause)
-				if verb == "begin" {
-					if _, _, err := h.Begin(t.Context(), token(2)); !errors.Is(err, session.ErrRevoked) {
-						t.Errorf("begin: %v", err)
-					}
-				} else {
-					h.wantRefused(t, token(2))
-				}
-				h.wantNone(t)
-				events := h.store.Events()
-				last := events[len(events)-1]
-				if last.Type != "session.ended" || last.SID != first.SID || last.Fields["reason"] != "revoked" {
-					t.Errorf("%s: the last event is %+v", verb, last)
-				}
-
-				h.away() // from now on the store knows it alone
-				h.clock.Advance(factsPause)
-				h.wantRefused(t, token(2))
-				if life := h.ensure(t, c.newer).Record.SID; life == "" || life == first.SID {
-					t.Errorf("%s: a newer login has the life %q", verb, life)
-				}
+			h := newHouse(t)
+			h.away()
+			first := h.ensure(t, token(2)).Record
+			h.ensure(t, c.newer)
+			h.source.err = nil
+			c.revoke(h.source)
+			h.clock.Advance(factsPause)
+			h.wantRefused(t, token(2))
+			if _, _, err := h.Begin(t.Context(), token(2)); !errors.Is(err, session.ErrRevoked) {
+				t.Errorf("begin: %v", err)
+			}
+			if _, err := h.Reserve(t.Context(), token(2), session.Reservation{Kind: session.Lobby, ID: "l", Most: 1}); !errors.Is(err, session.ErrRevoked) {
+				t.Errorf("reserve: %v", err)
+			}
+			if life := h.ensure(t, c.newer).Record.SID; life != first.SID {
+				t.Errorf("the newer login was moved from life %q to %q", first.SID, life)
 			}
 		})
 	}

@@ -10,8 +10,9 @@ import (
 var (
 	// ErrRevoked refuses a token or connection older than a revocation.
 	ErrRevoked = apperr.New(apperr.Unauthenticated, "token_revoked", "this token has been revoked, please log in again")
-	// ErrAbsent says that there is no record and the call brought no facts to
-	// make one from. Keeper answers it by asking for the facts.
+	// ErrAbsent says that the call has to bring facts: there is no record to
+	// find, or nobody has vouched for this login in this life of the session.
+	// Keeper answers it by asking for the facts.
 	ErrAbsent = apperr.New(apperr.Internal, "session_absent", "the session has to be rebuilt first")
 )
 
@@ -120,8 +121,9 @@ type Due struct {
 type Store interface {
 	// Ensure finds the session or makes one from facts, and notes that the
 	// player called. With read, the player is known to have read the snapshot
-	// of the record returned. Errors: ErrRevoked; ErrAbsent when there is no
-	// record and facts is nil.
+	// of the record returned. Durable facts vouch for the login, for as long as
+	// this life of the session. Errors: ErrRevoked; ErrAbsent when facts is nil
+	// and needed.
 	Ensure(ctx context.Context, c Claims, facts *Facts, read bool) (Result, error)
 
 	// Begin is Ensure for an authentication hook that says yes; the epoch it

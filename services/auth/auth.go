@@ -25,7 +25,7 @@ import (
 
 // Config are the settings of the service.
 type Config struct {
-	Addr            string        `env:"ADDR" envDefault:":8101" doc:"where to listen"`
+	Addr            string        `env:"ADDR" envDefault:"127.0.0.1:8101" doc:"where to listen"`
 	MQTTPublicURL   string        `env:"MQTT_PUBLIC_URL" envDefault:"mqtt://127.0.0.1:1883" doc:"where clients find the broker: mqtt:// or mqtts://"`
 	MQTTPublicWSURL string        `env:"MQTT_PUBLIC_WS_URL" envDefault:"ws://127.0.0.1:8083/mqtt" doc:"where clients find it over WebSocket: ws:// or wss://"`
 	RefreshTokenTTL time.Duration `env:"REFRESH_TOKEN_TTL" envDefault:"720h" doc:"a login that is not refreshed for this long is over"`

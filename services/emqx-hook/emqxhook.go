@@ -5,8 +5,12 @@ package emqxhook
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/holdfast-games/holdfast/pkg/clock"
@@ -22,18 +26,17 @@ import (
 )
 
 // The secrets that everybody knows: fit for a laptop, refused in production.
-const (
-	developmentHookSecret   = "development-hook-secret"
-	developmentMQTTPassword = "development-mqtt-password"
-)
+// developmentHookSecret is public knowledge: it is good for a laptop, where
+// nobody else can reach the hook.
+const developmentHookSecret = "development-hook-secret"
 
 // Config are the settings of the service.
 type Config struct {
-	Addr          string        `env:"ADDR" envDefault:":8105" doc:"where to listen"`
-	HookSecret    secret.Secret `env:"HOOK_SECRET" envDefault:"development-hook-secret" doc:"what the broker presents on /emqx/*; production refuses the default"`
+	Addr          string        `env:"ADDR" envDefault:"127.0.0.1:8105" doc:"where to listen"`
+	HookSecret    secret.Secret `env:"HOOK_SECRET" envDefault:"development-hook-secret" doc:"what the broker presents on /emqx/*; the default is refused in production, and wherever others can connect"`
 	MQTTURL       string        `env:"MQTT_URL" envDefault:"mqtt://127.0.0.1:1883" doc:"where to publish: mqtt://, mqtts://, ws:// or wss://"`
 	MQTTUsername  string        `env:"MQTT_USERNAME" envDefault:"holdfast-relay" doc:"username of our own publisher, which the hook lets in as superuser"`
-	MQTTPassword  secret.Secret `env:"MQTT_PASSWORD" envDefault:"development-mqtt-password" doc:"its password; production refuses the default"`
+	MQTTPassword  secret.Secret `env:"MQTT_PASSWORD" doc:"its password; without one it is derived from the hook secret"`
 	EMQXAPIURL    string        `env:"EMQX_API_URL" doc:"the broker's REST interface, such as http://emqx:18083; production needs it; without it no connection is ever dropped"`
 	EMQXAPIKey    string        `env:"EMQX_API_KEY" doc:"key for that interface; it must be allowed to look clients up and kick them"`
 	EMQXAPISecret secret.Secret `env:"EMQX_API_SECRET" doc:"secret of the key"`
@@ -44,19 +47,32 @@ func (c Config) validate() error {
 	switch {
 	case !c.HookSecret.Set():
 		return errors.New("HOLDFAST_HOOK_SECRET is empty")
-	case !c.MQTTPassword.Set() || c.MQTTUsername == "":
-		return errors.New("HOLDFAST_MQTT_USERNAME or HOLDFAST_MQTT_PASSWORD is empty")
-	case c.Mode != platform.Production:
-		return nil
-	case c.HookSecret.Equal(developmentHookSecret):
-		return errors.New("HOLDFAST_HOOK_SECRET must be set in production")
-	case c.MQTTPassword.Equal(developmentMQTTPassword):
-		return errors.New("HOLDFAST_MQTT_PASSWORD must be set in production")
-	case c.EMQXAPIURL == "":
+	case c.MQTTUsername == "":
+		return errors.New("HOLDFAST_MQTT_USERNAME is empty")
+	case c.HookSecret.Equal(developmentHookSecret) && (c.Mode == platform.Production || !onlyThisMachine(c.Addr)):
+		return errors.New("HOLDFAST_HOOK_SECRET must be set in production, and wherever HOLDFAST_ADDR can be reached from elsewhere")
+	case c.Mode == platform.Production && c.EMQXAPIURL == "":
 		return errors.New("HOLDFAST_EMQX_API_URL must be set in production: without it nobody can be thrown out")
 	default:
 		return nil
 	}
+}
+
+// onlyThisMachine reports whether an address to listen on is a loopback one.
+func onlyThisMachine(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// publisherPassword is the same in every instance that has the same secret.
+func (c Config) publisherPassword() secret.Secret {
+	if c.MQTTPassword.Set() {
+		return c.MQTTPassword
+	}
+	mac := hmac.New(sha256.New, []byte(c.HookSecret.Reveal()))
+	mac.Write([]byte("the publisher of holdfast"))
+	return secret.Secret(hex.EncodeToString(mac.Sum(nil)))
 }
 
 // New wires the service.
@@ -68,6 +84,7 @@ func New(ctx context.Context, env service.Env) (*service.Service, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
+	c.MQTTPassword = c.publisherPassword()
 	p, err := platform.Open(ctx, c.Config, env)
 	if err != nil {
 		return nil, err

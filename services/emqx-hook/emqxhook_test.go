@@ -238,16 +238,18 @@ func TestSettingsThatDoNotStart(t *testing.T) {
 		change map[string]string
 		want   string // in the error; "" = it starts
 	}{
-		"as it should be":              {nil, ""},
-		"the laptop's hook secret":     {map[string]string{"HOOK_SECRET": developmentHookSecret}, "HOOK_SECRET"},
-		"no hook secret":               {map[string]string{"HOOK_SECRET": ""}, "HOOK_SECRET"},
-		"the laptop's MQTT password":   {map[string]string{"MQTT_PASSWORD": developmentMQTTPassword}, "MQTT_PASSWORD"},
-		"no MQTT password":             {map[string]string{"MQTT_PASSWORD": ""}, "MQTT_PASSWORD"},
-		"no interface to the broker":   {map[string]string{"EMQX_API_URL": ""}, "EMQX_API_URL"},
-		"no key for it":                {map[string]string{"EMQX_API_KEY": ""}, "EMQX_API_URL"},
-		"no secret for it":             {map[string]string{"EMQX_API_SECRET": ""}, "EMQX_API_URL"},
-		"an MQTT URL without a host":   {map[string]string{"MQTT_URL": "mqtt://"}, "MQTT_URL"},
-		"a mode nobody knows":          {map[string]string{"MODE": "prod"}, "MODE"},
+		"as it should be":            {nil, ""},
+		"the laptop's hook secret":   {map[string]string{"HOOK_SECRET": developmentHookSecret}, "HOOK_SECRET"},
+		"no hook secret":             {map[string]string{"HOOK_SECRET": ""}, "HOOK_SECRET"},
+		"no MQTT password":           {map[string]string{"MQTT_PASSWORD": ""}, ""},
+		"no interface to the broker": {map[string]string{"EMQX_API_URL": ""}, "EMQX_API_URL"},
+		"no key for it":              {map[string]string{"EMQX_API_KEY": ""}, "EMQX_API_URL"},
+		"no secret for it":           {map[string]string{"EMQX_API_SECRET": ""}, "EMQX_API_URL"},
+		"an MQTT URL without a host": {map[string]string{"MQTT_URL": "mqtt://"}, "MQTT_URL"},
+		"a mode nobody knows":        {map[string]string{"MODE": "prod"}, "MODE"},
+		"a laptop others can connect to": {
+			map[string]string{"MODE": "development", "HOOK_SECRET": "", "ADDR": ":8105"}, "HOOK_SECRET",
+		},
 		"a laptop with nothing at all": {map[string]string{"MODE": "development", "HOOK_SECRET": "", "MQTT_PASSWORD": "", "EMQX_API_URL": ""}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -262,5 +264,18 @@ func TestSettingsThatDoNotStart(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestThePublisherPasswordIsTheSameInEveryInstance(t *testing.T) {
+	one, other := Config{HookSecret: "a"}, Config{HookSecret: "a"}
+	if p := one.publisherPassword(); !p.Equal(other.publisherPassword().Reveal()) || p.Equal("a") {
+		t.Error("two instances with one hook secret have different passwords, or the secret is the password")
+	}
+	if p := (Config{HookSecret: "b"}).publisherPassword(); p.Equal(one.publisherPassword().Reveal()) {
+		t.Error("the password does not depend on the hook secret")
+	}
+	if p := (Config{HookSecret: "a", MQTTPassword: "own"}).publisherPassword(); !p.Equal("own") {
+		t.Error("a password that is set is not used")
 	}
 }

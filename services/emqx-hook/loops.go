@@ -35,7 +35,7 @@ func beat(p *platform.Platform, log *slog.Logger) func(context.Context) error {
 // trim drops from the outboxes what every group has acknowledged.
 func trim(p *platform.Platform, log *slog.Logger) func(context.Context) error {
 	return every(outbox.TrimInterval, log, "trim", func(ctx context.Context) error {
-		return outbox.Trim(ctx, p.Redis, p.Shards)
+		return outbox.Trim(ctx, p.Redis, p.Shards, time.Now())
 	})
 }
 

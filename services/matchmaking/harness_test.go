@@ -92,7 +92,7 @@ func (h *house) start(redisURL string, vars map[string]string) *instance {
 		}).With(vars),
 		Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Drain: make(chan struct{}),
 	}
-	svc, err := matchmaking.New(context.Background(), env) //nolint:usetesting // it outlives the call
+	svc, err := matchmaking.New(context.Background(), env)
 	h.must(err)
 	i := &instance{house: h, svc: svc, loops: service.StartLoops(svc.Loops, env.Log)}
 	h.Cleanup(func() {

@@ -25,7 +25,7 @@ import (
 
 // Config are the settings of the service.
 type Config struct {
-	Addr       string `env:"ADDR" envDefault:":8104" doc:"where to listen"`
+	Addr       string `env:"ADDR" envDefault:"127.0.0.1:8104" doc:"where to listen"`
 	QueuesFile string `env:"QUEUES_FILE" doc:"YAML file with the rules of the queues; without it there are casual, ranked and duel"`
 	platform.Config
 }

@@ -1,7 +1,6 @@
 package matchmaking_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -324,7 +323,7 @@ func TestNewRefusesBadSettings(t *testing.T) {
 			env := service.Env{
 				Vars: config.Environ{}.With(vars), Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 			}
-			if _, err := matchmaking.New(context.Background(), env); err == nil { //nolint:usetesting // never starts
+			if _, err := matchmaking.New(t.Context(), env); err == nil {
 				t.Error("it started")
 			}
 		})

@@ -88,6 +88,7 @@ func TestKickThatMakesNoSense(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			i := i.on(t)
 			r := i.request(http.MethodPost, kickPath(ada.player), serviceToken, c.body)
 			r.Header.Set("Content-Type", c.media)
 			i.send(r).wants(c.status, c.code)

@@ -24,12 +24,14 @@ func TestRedisAwayAndBack(t *testing.T) {
 	waiting := i.poll(ada, before.Version)
 
 	s.redis.Kill()
-	for range 2 {
-		i.get(sessionPath, ada.token).wants(http.StatusServiceUnavailable, wire.CodeUnavailable)
+	for _, a := range i.sendAll(
+		i.request(http.MethodGet, sessionPath, ada.token, ""),
+		i.request(http.MethodDelete, sessionPath, ada.token, ""),
+		i.request(http.MethodGet, lookupPath(ada.player), serviceToken, ""),
+		i.request(http.MethodPost, kickPath(ada.player), serviceToken, kick),
+	) {
+		a.wants(http.StatusServiceUnavailable, wire.CodeUnavailable)
 	}
-	i.do(http.MethodDelete, sessionPath, ada.token, "").wants(http.StatusServiceUnavailable, wire.CodeUnavailable)
-	i.get(lookupPath(ada.player), serviceToken).wants(http.StatusServiceUnavailable, wire.CodeUnavailable)
-	i.do(http.MethodPost, kickPath(ada.player), serviceToken, kick).wants(http.StatusServiceUnavailable, wire.CodeUnavailable)
 	i.get(sessionPath, "abc").wants(http.StatusUnauthorized, wire.CodeTokenMalformed)
 	i.get(sessionPath+"?wait=x", ada.token).wants(http.StatusBadRequest, wire.CodeInvalidField)
 	i.get("/readyz", "").wants(http.StatusServiceUnavailable, "")

@@ -24,7 +24,7 @@ import (
 
 // Config are the settings of the service.
 type Config struct {
-	Addr          string        `env:"ADDR" envDefault:":8102" doc:"where to listen"`
+	Addr          string        `env:"ADDR" envDefault:"127.0.0.1:8102" doc:"where to listen"`
 	ServiceToken  secret.Secret `env:"SERVICE_TOKEN" doc:"what game servers and other back ends present on /internal; without it they are refused"`
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"500ms" doc:"how often to look for what is due"`
 	platform.Config

@@ -153,6 +153,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"revoked before a wipe": {"Bearer " + unseen.token, wire.CodeTokenRevoked},
 	} {
 		t.Run(name, func(t *testing.T) {
+			i := i.on(t)
 			for _, method := range []string{http.MethodGet, http.MethodDelete} {
 				for _, query := range []string{"", "?version=0&wait=1"} {
 					r := i.request(method, sessionPath+query, "", "")

@@ -86,8 +86,14 @@ func (s *Store) Facts(_ context.Context, playerID, familyID string) (players.Fac
 	}
 	f, known := s.families[familyID]
 	alive := known && f.playerID == playerID && f.EndedAt.IsZero()
+	ended := p.RevokedAt
+	for _, other := range s.families {
+		if other.playerID == playerID && other.EndedAt.After(ended) {
+			ended = other.EndedAt
+		}
+	}
 	return players.Facts{
-		DisplayName: p.DisplayName, Provider: p.Provider, Rev: p.Rev, RevokedAt: p.RevokedAt,
+		DisplayName: p.DisplayName, Provider: p.Provider, Rev: p.Rev, EndedAt: ended,
 		FamilyRevoked: familyID != "" && !alive, Deleted: p.Deleted(),
 	}, nil
 }

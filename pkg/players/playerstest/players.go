@@ -169,7 +169,7 @@ func testRevoke(b *backend) {
 	equal(b.t, "the revoked player", b.get(ada.ID), want)
 	for _, family := range []string{first, second} {
 		facts := players.Facts{
-			DisplayName: "Ada", Provider: "guest", Rev: 1, RevokedAt: later, FamilyRevoked: true,
+			DisplayName: "Ada", Provider: "guest", Rev: 1, EndedAt: later, FamilyRevoked: true,
 		}
 		equal(b.t, "facts", b.facts(ada.ID, family), facts)
 		r := b.rotate(family, 1, later)
@@ -180,7 +180,7 @@ func testRevoke(b *backend) {
 	equal(b.t, "a token of another player", b.rotate(foreign, 1, later).Outcome, players.Rotated)
 	for i, c := range []struct{ now, want time.Duration }{{time.Hour, time.Hour}, {time.Minute, time.Hour}} {
 		equal(b.t, "rev", b.revoke(ada.ID, start.Add(c.now)), int64(i+2))
-		equal(b.t, "revoked at, which never goes back", b.facts(ada.ID, "").RevokedAt, start.Add(c.want))
+		equal(b.t, "revoked at, which never goes back", b.facts(ada.ID, "").EndedAt, start.Add(c.want))
 	}
 }
 
@@ -199,7 +199,7 @@ func testDelete(b *backend) {
 		}
 		equal(b.t, "the deleted player", b.get(ada.ID), want)
 	}
-	facts := players.Facts{Provider: "guest", Rev: 1, RevokedAt: later, FamilyRevoked: true, Deleted: true}
+	facts := players.Facts{Provider: "guest", Rev: 1, EndedAt: later, FamilyRevoked: true, Deleted: true}
 	equal(b.t, "facts", b.facts(ada.ID, family), facts)
 	equal(b.t, "reason", b.rotate(family, 1, later).EndReason, players.Removed)
 	_, err := b.Link(b.t.Context(), ada.ID, steam(1), later)

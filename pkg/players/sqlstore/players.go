@@ -122,19 +122,20 @@ func (s *Store) Get(ctx context.Context, playerID string) (p players.Player, err
 
 // Facts implements players.Store.
 func (s *Store) Facts(ctx context.Context, playerID, familyID string) (f players.Facts, err error) {
-	var revoked sql.NullInt64
+	var revoked, ended sql.NullInt64
 	err = s.do(ctx, "read the facts", func(ctx context.Context) error {
 		return orNotFound(s.read.QueryRowContext(ctx, `
 			SELECT p.display_name, p.provider, p.rev, p.revoked_at, p.deleted_at IS NOT NULL,
+			       (SELECT MAX(e.ended_at) FROM refresh_families e WHERE e.player_id = p.id),
 			       f.id IS NULL OR f.ended_at IS NOT NULL
 			FROM players p LEFT JOIN refresh_families f ON f.id = $2 AND f.player_id = p.id
 			WHERE p.id = $1`, text(playerID), text(familyID),
-		).Scan(&f.DisplayName, &f.Provider, &f.Rev, &revoked, &f.Deleted, &f.FamilyRevoked))
+		).Scan(&f.DisplayName, &f.Provider, &f.Rev, &revoked, &f.Deleted, &ended, &f.FamilyRevoked))
 	})
 	if err != nil {
 		return players.Facts{}, err
 	}
-	f.RevokedAt = fromNullMillis(revoked)
+	f.EndedAt = fromNullMillis(sql.NullInt64{Int64: max(revoked.Int64, ended.Int64), Valid: revoked.Valid || ended.Valid})
 	f.FamilyRevoked = f.FamilyRevoked && familyID != ""
 	return f, nil
 }

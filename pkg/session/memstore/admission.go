@@ -41,22 +41,65 @@ func (s *Store) Begin(_ context.Context, c session.Claims, facts *session.Facts)
 // admit is what every call with a token goes through: it is refused, or it
 // finds a session or makes one, and counts as a sign of life.
 func (t *turn) admit(c session.Claims, facts *session.Facts) (session.Outcome, error) {
-	if t.refuses(c, facts) {
+	if facts != nil && facts.FamilyRevoked {
 		return "", session.ErrRevoked
 	}
+	if t.refuses(c, facts) {
+		t.recall(facts)
+		return "", session.ErrRevoked
+	}
+	if facts == nil && (t.life == nil || !t.life.verified[c.Family]) {
+		return "", session.ErrAbsent
+	}
+	t.recall(facts)
 	if t.life == nil {
-		if facts == nil {
-			return "", session.ErrAbsent
-		}
 		t.create(facts, !facts.Login)
 		t.life.record.Seen = t.now
+		t.verify(c.Family, facts)
 		return session.Created, nil
 	}
 	if facts != nil && facts.Durable {
 		t.learn(facts)
 	}
+	t.verify(c.Family, facts)
 	t.touch()
 	return session.OK, nil
+}
+
+// recall brings back what Redis has forgotten of the last revocation and the
+// durable record has not.
+func (t *turn) recall(facts *session.Facts) {
+	if facts == nil || !facts.Durable {
+		return
+	}
+	var rev, at int64
+	if t.remembers() {
+		rev, at = t.revoked.rev, t.revoked.at
+	}
+	durableAt := int64(0)
+	if !facts.RevokedAt.IsZero() {
+		durableAt = facts.RevokedAt.UnixMilli()
+	}
+	if facts.Rev <= rev && durableAt <= at {
+		return
+	}
+	if !t.remembers() {
+		t.revoked = revocation{}
+	}
+	t.revoked.rev, t.revoked.at = max(rev, facts.Rev), max(at, durableAt)
+	t.revoked.until = t.now + t.store.settings.RevokedTTL().Milliseconds()
+}
+
+// verify notes that the durable record vouches for a login, until the life of
+// the session ends or too many others have come.
+func (t *turn) verify(family string, facts *session.Facts) {
+	if facts == nil || !facts.Durable || t.life.verified[family] {
+		return
+	}
+	if t.life.verified == nil || len(t.life.verified) >= session.MaxFamilies {
+		t.life.verified = map[string]bool{}
+	}
+	t.life.verified[family] = true
 }
 
 // refuses tells whether the token is older than a revocation that Redis or the
@@ -67,7 +110,7 @@ func (t *turn) refuses(c session.Claims, facts *session.Facts) bool {
 			return true
 		}
 	}
-	return facts != nil && (facts.FamilyRevoked || c.Rev < facts.Rev)
+	return facts != nil && c.Rev < facts.Rev
 }
 
 func (t *turn) remembers() bool { return t.revoked.until >= t.now }

@@ -61,7 +61,8 @@ type life struct {
 	record      session.Record
 	connections map[session.ConnectionID]session.Connection
 	places      map[spot]session.Place
-	graceFrom   int64 // when the grace began, shifted
+	graceFrom   int64           // when the grace began, shifted
+	verified    map[string]bool // logins that the durable record vouches for
 }
 
 // spot is what a player can hold one place of.

@@ -18,4 +18,4 @@ func fourShards(tb testing.TB) shard.Map {
 
 func TestStore(t *testing.T) { sessiontest.Run(t, sessiontest.OnMap(fourShards(t))) }
 
-func TestHistories(t *testing.T) { sessiontest.Compare(t, 5000, sessiontest.OnMap(fourShards(t))) }
+func TestHistories(t *testing.T) { sessiontest.Compare(t, 3000, sessiontest.OnMap(fourShards(t))) }

@@ -20,6 +20,7 @@ func (s *Store) Connected(
 		if t.fenced(id) { // the broker still has it, so remember for longer
 			t.revoked.until = t.now + s.settings.RevokedTTL().Milliseconds()
 		}
+		t.recall(facts)
 		t.emit("broker.kick", map[string]string{"connection": string(id)})
 		return t.result(session.Refused), nil
 	}
@@ -34,6 +35,7 @@ func (s *Store) Connected(
 		if facts == nil {
 			return session.Result{}, session.ErrAbsent
 		}
+		t.recall(facts)
 		t.create(facts, true)
 	}
 	t.open(id, node)

@@ -79,6 +79,7 @@ func settingsTable(s session.Settings) string {
 	ms("tombstone", session.TombstoneTTL)
 	ms("reserve", session.ReserveTTL)
 	ms("backstop", session.Backstop)
-	fmt.Fprintf(&b, "max_connections=%d,max_tombstones=%d}\n", session.MaxConnections, session.MaxTombstones)
+	fmt.Fprintf(&b, "max_connections=%d,max_tombstones=%d,max_families=%d}\n",
+		session.MaxConnections, session.MaxTombstones, session.MaxFamilies)
 	return b.String()
 }

@@ -23,7 +23,7 @@ var spoiled = []struct{ mistake, script, old, replacement string }{
 	{"the drop itself makes reachable", "_prelude", "num('seen') > num('since')", "num('seen') >= num('since')"},
 	{"old calls make reachable", "_prelude", "now - num('seen') < S.http_reach", "true"},
 	{"a clean disconnect has a long grace", "_prelude", "reason == 'normal'", "false"},
-	{"the name of a token wins", "_prelude", "facts.known and facts.profile == 'durable'", "facts.known"},
+	{"a durable profile is not noted", "_prelude", "put('profile', 'durable')", ""},
 	{"an epoch is handed out twice", "begin", "num('epoch') + 1", "num('epoch')"},
 	{"a healed session is healed for ever", "ensure", "del('healed')", ""},
 	{"a revoked connection is let in", "connected", "if epoch <= math.max(revoked_at, facts.revoked_at) then", "if false then"},

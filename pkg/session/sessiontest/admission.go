@@ -2,6 +2,7 @@ package sessiontest
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/holdfast-games/holdfast/pkg/session"
@@ -18,6 +19,9 @@ func admissionPromises() []promise {
 		{"a revocation survives a wipe", revocationSurvivesWipe},
 		{"a login that is over is refused and others are not", familyLoggedOut},
 		{"a login that the durable record knows to be over is refused", familyRevokedInFacts},
+		{"a login is vouched for once in a life", vouchedForOnce},
+		{"the logins vouched for are bounded", vouchingIsBounded},
+		{"facts bring a revocation back", revocationComesBack},
 		{"a revocation is forgotten after the longest life of a token", revocationLapses},
 		{"an epoch is newer than every earlier one", epochsGrow},
 		{"an epoch is newer than the last revocation", epochAfterRevocation},
@@ -164,6 +168,55 @@ func familyLoggedOut(f *fixture) {
 	f.end("ann", session.Ending{Reason: "logged_out", Family: "phone"})
 	f.refuses(token("ann"), known("ann"))
 	f.refuses(phone, known("ann"))
+}
+
+// vouchedForOnce: a login that nobody vouched for in this life of the session
+// needs facts, so that a revocation survives the loss of Redis even when a
+// newer login has made a record again.
+func vouchedForOnce(f *fixture) {
+	f.call("ann")
+	phone := token("ann")
+	phone.Family = "phone"
+	_, err := f.Store.Ensure(f.Context(), phone, nil, false)
+	f.equal("a login unheard of", err, error(session.ErrAbsent))
+	_, _, err = f.Store.Begin(f.Context(), phone, nil)
+	f.equal("its begin", err, error(session.ErrAbsent))
+	_, err = f.Store.Reserve(f.Context(), phone, nil, ticketIn("ranked", "t"))
+	f.equal("its reserve", err, error(session.ErrAbsent))
+	standIn := session.Facts{Name: "Ann", Provider: "guest"}
+	f.outcome(must[session.Result](f)(f.Store.Ensure(f.Context(), phone, &standIn, false)), session.OK)
+	_, err = f.Store.Ensure(f.Context(), phone, nil, false)
+	f.equal("after a token stood in", err, error(session.ErrAbsent))
+	f.outcome(must[session.Result](f)(f.Store.Ensure(f.Context(), phone, known("ann"), false)), session.OK)
+	f.outcome(must[session.Result](f)(f.Store.Ensure(f.Context(), phone, nil, false)), session.OK)
+	f.outcome(must[session.Result](f)(f.Store.Ensure(f.Context(), token("ann"), nil, false)), session.OK)
+}
+
+func vouchingIsBounded(f *fixture) {
+	f.call("ann")
+	for i := range session.MaxFamilies {
+		another := token("ann")
+		another.Family = fmt.Sprint("device-", i)
+		f.outcome(must[session.Result](f)(f.Store.Ensure(f.Context(), another, known("ann"), false)), session.OK)
+	}
+	_, err := f.Store.Ensure(f.Context(), token("ann"), nil, false)
+	f.equal("the first one is asked about again", err, error(session.ErrAbsent))
+}
+
+// revocationComesBack: facts bring back what a wiped Redis had forgotten, for
+// calls and connections that bring none.
+func revocationComesBack(f *fixture) {
+	id := f.dial("ann")
+	f.World.Advance(time.Second)
+	f.Wipe(f)
+	facts := known("ann")
+	facts.Rev, facts.RevokedAt = 2, time.UnixMilli(f.now())
+	renewed := token("ann")
+	renewed.Rev = 2
+	f.outcome(must[session.Result](f)(f.Store.Ensure(f.Context(), renewed, facts, false)), session.Created)
+	f.refuses(token("ann"), nil)
+	res := must[session.Result](f)(f.Store.Connected(f.Context(), "ann", id, "node", nil))
+	f.outcome(res, session.Refused)
 }
 
 func familyRevokedInFacts(f *fixture) {

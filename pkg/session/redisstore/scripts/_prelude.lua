@@ -220,11 +220,11 @@ local function touch()
   end
 end
 
--- revocation returns the revision, the time and whether the family is logged out, or zeros once it has lapsed.
+-- revocation returns the revision, the time, whether the family is logged out, and whether all this has lapsed.
 local function revocation(family)
   local r = redis.call('HMGET', K_REVOKED, 'rev', 'at', 'until', 'fam:' .. family)
-  if tonumber(r[3] or '0') < now then return 0, 0, false end
-  return tonumber(r[1] or '0'), tonumber(r[2] or '0'), r[4] and true or false
+  if tonumber(r[3] or '0') < now then return 0, 0, false, true end
+  return tonumber(r[1] or '0'), tonumber(r[2] or '0'), r[4] and true or false, false
 end
 
 local function refused(rev, family, durable_rev)
@@ -251,10 +251,40 @@ local function answer(outcome, extra)
   return reply
 end
 
+-- learn brings what the durable record says of the last revocation back into Redis, which may have lost it.
+local function learn(facts)
+  local rev, at, _, lapsed = revocation('')
+  local durable_rev = tonumber(facts.rev)
+  if durable_rev <= rev and facts.revoked_at <= at then return end
+  if lapsed then redis.call('DEL', K_REVOKED) end
+  redis.call('HSET', K_REVOKED, 'rev', str(math.max(rev, durable_rev)), 'at', str(math.max(at, facts.revoked_at)),
+    'until', str(now + S.revoked_ttl))
+  redis.call('PEXPIRE', K_REVOKED, S.revoked_ttl)
+end
+
+-- verify notes that the durable record vouches for a login, in this life of the session.
+local function verify(family)
+  local verified = {}
+  for field in pairs(rec) do
+    if string.sub(field, 1, 2) == 'f:' then verified[#verified + 1] = field end
+  end
+  if not rec['f:' .. family] and #verified >= S.max_families then
+    for _, field in ipairs(verified) do del(field) end
+  end
+  put('f:' .. family, '1')
+end
+
 -- admit is what every authenticated call does: refuse, find or make, and touch. It returns an outcome that
--- stops the call, or nil and whether the record was made.
+-- stops the call, or nil and whether the record was made. A login that the durable record has not vouched for in
+-- this life of the session needs facts, so that a revocation survives the loss of Redis.
 local function admit(rev, family, facts)
-  if refused(tonumber(rev), family, tonumber(facts.rev)) then return 'revoked' end
+  local durable = facts.known and facts.profile == 'durable'
+  if refused(tonumber(rev), family, tonumber(facts.rev)) then
+    if durable then learn(facts) end
+    return 'revoked'
+  end
+  if not facts.known and not (rec and rec['f:' .. family]) then return 'absent' end
+  if durable then learn(facts) end
   if rec then
     if facts.known and facts.profile == 'durable' then
       put('profile', 'durable')
@@ -264,13 +294,14 @@ local function admit(rev, family, facts)
         move()
         emit('session.profile', {})
       end
+      verify(family)
     end
     touch()
     return nil, false
   end
-  if not facts.known then return 'absent' end
   create(facts.sid, facts.name, facts.provider, facts.profile, facts.healed)
   put('seen', str(now))
+  if durable then verify(family) end
   return nil, true
 end
 

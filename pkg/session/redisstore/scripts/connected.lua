@@ -2,7 +2,7 @@
 -- KEYS:      as in the prelude.
 -- ARGV:      1 player, 2 connection id, 3 node, 4-11 facts (see facts_from)
 -- Returns:   'opened' | 'repeat' | 'closed' (it has a tombstone) | 'refused' (older than a revocation)
---            | 'absent' (no record and no facts), now, shift, '', record
+--            | 'absent' (no record and no facts), now, shift, '', record. No login is vouched for by this
 -- Clock:     Redis TIME
 -- Guarantee: G1 (heals), G4 (order and repeats do not matter), G8
 local id, facts = ARGV[2], facts_from(4)
@@ -14,6 +14,7 @@ if epoch <= math.max(revoked_at, facts.revoked_at) then
     redis.call('HSET', K_REVOKED, 'until', str(now + S.revoked_ttl))
     redis.call('PEXPIRE', K_REVOKED, S.revoked_ttl)
   end
+  if facts.profile == 'durable' then learn(facts) end
   emit('broker.kick', {'connection', id})
   flush_events()
   return answer('refused')
@@ -22,6 +23,7 @@ if tombstone(id) then return answer('closed') end
 if rec and rec['c:' .. id] then return answer('repeat') end
 if not rec then
   if not facts.known then return answer('absent') end
+  if facts.profile == 'durable' then learn(facts) end
   create(facts.sid, facts.name, facts.provider, facts.profile, true)
 end
 

@@ -212,7 +212,7 @@ func (r race) differing(online func(player string) bool) []string {
 // own list has it, for every player.
 func TestRacesAgreeWithTheBroker(t *testing.T) {
 	orders := map[string]func(race) []raceLine{"as recorded": asRecorded}
-	seeds := uint64(5)
+	seeds := uint64(3)
 	if testing.Short() {
 		seeds = 1
 	}

@@ -152,7 +152,10 @@ func (s *Store) restore(t *queue.Ticket, verdict queue.Status) (back bool) {
 	return back
 }
 
-var statusRank = map[queue.Status]int{queue.Asked: 0, queue.In: 1, queue.Read: 2, queue.Left: 3}
+// rank orders the statuses of a member of a found match.
+func rank(s queue.Status) int {
+	return slices.Index([]queue.Status{queue.Asked, queue.In, queue.Read, queue.Left}, s)
+}
 
 // Mark implements queue.Matches.
 func (s *Store) Mark(_ context.Context, ref queue.Match, marks []queue.Mark, next time.Duration) (queue.Progress, error) {
@@ -168,7 +171,7 @@ func (s *Store) Mark(_ context.Context, ref queue.Match, marks []queue.Mark, nex
 	now, changed := s.now(), false
 	for _, mark := range marks {
 		i := slices.IndexFunc(m.Members, func(x queue.Member) bool { return x.Player == mark.Player })
-		if i < 0 || statusRank[mark.Status] <= statusRank[m.Members[i].Status] {
+		if i < 0 || rank(mark.Status) <= rank(m.Members[i].Status) {
 			continue
 		}
 		changed = true

@@ -7,5 +7,8 @@ import (
 )
 
 func TestSuite(t *testing.T) {
-	queuetest.Run(t, func(t *testing.T) queuetest.Backend { return queuetest.Model(t) })
+	queuetest.Run(t, func(t *testing.T) queuetest.Backend {
+		t.Helper()
+		return queuetest.Model(t)
+	})
 }

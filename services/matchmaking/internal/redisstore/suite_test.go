@@ -22,13 +22,20 @@ func TestMain(m *testing.M) { testkit.Main(m, shared.Stop) }
 // backends opens the store on each kind of server, by name.
 var backends = map[string]func(t *testing.T) queuetest.Backend{
 	"miniredis": func(t *testing.T) queuetest.Backend {
+		t.Helper()
 		mr := miniredis.RunT(t)
 		b := backend(t, "redis://"+mr.Addr())
 		b.Age = mr.FastForward
 		return b
 	},
-	"redis":   func(t *testing.T) queuetest.Backend { return backend(t, shared.Server(t).URL()) },
-	"cluster": func(t *testing.T) queuetest.Backend { return backend(t, shared.Cluster(t).URL()) },
+	"redis": func(t *testing.T) queuetest.Backend {
+		t.Helper()
+		return backend(t, shared.Server(t).URL())
+	},
+	"cluster": func(t *testing.T) queuetest.Backend {
+		t.Helper()
+		return backend(t, shared.Cluster(t).URL())
+	},
 }
 
 func backend(t *testing.T, url string) queuetest.Backend {

@@ -96,8 +96,7 @@ func wrong(field, format string, args ...any) error {
 }
 
 func fieldOf(err error) string {
-	var e *fieldError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fieldError](err); ok {
 		return e.field
 	}
 	return ""

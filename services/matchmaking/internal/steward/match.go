@@ -87,6 +87,7 @@ func judge(holds []session.Hold) (verdicts []queue.Status, willing bool) {
 			verdict = queue.Busy
 		case session.Unreachable:
 			verdict = queue.Unreachable
+		default:
 		}
 		verdicts = append(verdicts, verdict)
 		willing = willing && verdict == queue.Willing

@@ -116,6 +116,7 @@ func (s *Steward) reach(ctx context.Context, e Event, until int64) error {
 			if err := s.note(ctx, change.Ticket); err != nil {
 				return err
 			}
+		default:
 		}
 	}
 	return nil

@@ -145,6 +145,16 @@ func TestTheInnocentWaitAgainWithTheirOldTime(t *testing.T) {
 	}
 }
 
+func TestARefusalTellsThatSomebodyCannotBeReached(t *testing.T) {
+	w := world(t)
+	crowd(w, "duel", "ann", "bob")
+	made := w.Match("duel")
+	w.Drop("bob")
+	w.Forget() // the event of the drop is late
+	w.Must(w.Steward.Handle(t.Context(), eventForming(made[0])))
+	w.Expect("standing", w.Standing("duel"), "[ann waiting bob held]")
+}
+
 func TestAPlayerOfSeveralQueuesWinsOnce(t *testing.T) {
 	w := world(t)
 	crowd(w, "duel", "ann", "bob")
@@ -251,6 +261,38 @@ func TestAPlayerWhoComesBackIsRemindedOfItsMatch(t *testing.T) {
 	w.Expect("told", w.Told("ann"), "[queued match_found match_reconnect]")
 }
 
+// TestNothingLivesForEver plays a whole story and then looks at every key.
+func TestNothingLivesForEver(t *testing.T) {
+	w := world(t)
+	crowd(w, "duel", "ann", "bob", "cat")
+	made := w.Match("duel")
+	w.Settle()
+	for _, p := range []string{"ann", "bob"} {
+		w.Must(w.Desk.LeaveMatch(t.Context(), stewardtest.Claims(p), made[0]))
+	}
+	w.Must(w.Desk.LeaveAll(t.Context(), stewardtest.Claims("cat")))
+	w.Settle()
+	w.Pass(time.Second)
+	keys, err := w.Client.Keys(t.Context(), "hf:*").Result()
+	w.Must(err)
+	seen := 0
+	for _, key := range keys {
+		if strings.Contains(key, "deadlines:match") || strings.HasSuffix(key, ":waiting") {
+			t.Errorf("%s still has members", key)
+		}
+		if !strings.Contains(key, "}:queue:") && !strings.Contains(key, "}:match:") {
+			continue
+		}
+		seen++
+		if left := w.Client.PTTL(t.Context(), key).Val(); left <= 0 {
+			t.Errorf("%s lives for ever", key)
+		}
+	}
+	if seen < 4 {
+		t.Errorf("looked at %d keys of %v", seen, keys)
+	}
+}
+
 var errKilled = errors.New("killed")
 
 // mortal dies at its n-th call: that one is carried out or not, and every
@@ -294,6 +336,7 @@ func TestKilledAtAnyLine(t *testing.T) {
 }
 
 func killAt(t *testing.T, n int, after, unreachable bool) {
+	t.Helper()
 	w := world(t)
 	crowd(w, "duel", "ann", "bob")
 	w.Join("ann", "other")

@@ -4,7 +4,6 @@
 package stewardtest
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -101,7 +100,7 @@ func (w *World) Pass(d time.Duration) {
 		step := min(d, 500*time.Millisecond)
 		w.ms.Add(step.Milliseconds())
 		d -= step
-		w.Must(w.Steward.Sweep(context.Background())) //nolint:usetesting // also used in cleanup
+		w.Must(w.Steward.Sweep(w.Context()))
 		w.Settle()
 	}
 }
@@ -184,9 +183,9 @@ func (w *World) Settle() {
 	}
 }
 
-func (w *World) handleOnce() (any bool) {
+func (w *World) handleOnce() (handled bool) {
 	w.Helper()
-	ctx := context.Background() //nolint:usetesting // also used in cleanup
+	ctx := w.Context()
 	for _, n := range w.Shards.All() {
 		from := "-"
 		if w.lastRun[n] != "" {
@@ -206,10 +205,10 @@ func (w *World) handleOnce() (any bool) {
 			w.Must(err)
 			e := steward.EventFrom(fields["type"], fields["player"], fields["sid"], v, at, fields)
 			w.Must(w.Steward.Handle(ctx, e))
-			w.lastRun[n], any = entry.ID, true
+			w.lastRun[n], handled = entry.ID, true
 		}
 	}
-	return any
+	return handled
 }
 
 // Forget loses all events that were not handled yet.
