@@ -50,6 +50,16 @@ func TestNobodyComesBackAfterALogout(t *testing.T) {
 
 	must(t, p.LogIn(within(t, patience))) // at once
 	connect(t, s, p)
+	stale := player.New(s.Origin, p.Device)
+	stale.Login, stale.Token = p.Login, old
+	if _, err := stale.Session(within(t, patience)); player.Status(err) != http.StatusUnauthorized {
+		t.Errorf("the old token beside a newer login, Redis flushed in between: %v", err)
+	}
+	if result, _ := hookAuth(t, s, stale); result != "deny" {
+		t.Errorf("the old token at the broker beside a newer login: %s", result)
+	}
+	reportConnected(t, s, stale, known, "127.0.0.1:50004")
+	awaitPresence(t, s, p.ID(), wire.PresenceConnected)
 }
 
 func TestALogoutEndsTheConnection(t *testing.T) {

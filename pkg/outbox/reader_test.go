@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -84,6 +85,77 @@ func TestReaderRepeatsWhatFailed(t *testing.T) {
 		box.await(t, "ann", 0, 5) // in order: 3 and 4 waited for 2
 		box.await(t, "bob", 0, 5)
 		testkit.Eventually(t, patience, func() bool { return s.pending(t, outbox.Relay) == 0 }, "acknowledgements")
+	})
+}
+
+// A player whose event fails again and again holds up nobody else, and its own
+// later events wait.
+func TestReaderHoldsUpOnlyThePlayerWhoseEventFails(t *testing.T) {
+	onServers(t, func(s *site) {
+		t := s.T
+		var box inbox
+		var mended atomic.Bool
+		run(t, s.reader(outbox.Relay, func(ctx context.Context, e outbox.Event) error {
+			if e.Player == "ann" && e.V == 0 && !mended.Load() {
+				return errHandler
+			}
+			return box.handle(ctx, e)
+		}))
+		others := s.neighbours("ann", 3)
+		s.append(t, "ann", 0, 1)
+		for _, p := range others {
+			s.append(t, p, 0, 300) // more than a batch, behind ann's on the same shard
+		}
+		s.append(t, "ann", 1, 3)
+		for _, p := range others {
+			box.await(t, p, 0, 300)
+		}
+		if got := box.of("ann"); len(got) != 0 {
+			t.Errorf("ann's later events overtook the one that fails: %v", got)
+		}
+		mended.Store(true)
+		box.await(t, "ann", 0, 3)
+		testkit.Eventually(t, patience, func() bool { return s.pending(t, outbox.Relay) == 0 }, "acknowledgements")
+	})
+}
+
+func TestReaderSurvivesAPanic(t *testing.T) {
+	onServers(t, func(s *site) {
+		t := s.T
+		var box inbox
+		var panicked atomic.Bool
+		run(t, s.reader(outbox.Relay, func(ctx context.Context, e outbox.Event) error {
+			if panicked.CompareAndSwap(false, true) {
+				panic("a bug")
+			}
+			return box.handle(ctx, e)
+		}))
+		s.append(t, "ann", 0, 3)
+		box.await(t, "ann", 0, 3)
+	})
+}
+
+// One event that no retry mends, and that nobody dropped, is given up after a
+// while.
+func TestReaderGivesUpInTheEnd(t *testing.T) {
+	onServers(t, func(s *site) {
+		t := s.T
+		old := time.Now().Add(-outbox.GiveUpAfter - time.Minute).UnixMilli()
+		err := s.client.XAdd(t.Context(), &redis.XAddArgs{
+			Stream: outbox.Key(s.shards.Of("ann")), ID: fmt.Sprintf("%d-0", old), Values: []string{"type", "test.event", "player", "ann", "v", "0"},
+		}).Err()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var box inbox
+		run(t, s.reader(outbox.Relay, func(ctx context.Context, e outbox.Event) error {
+			if e.V == 0 {
+				return errHandler
+			}
+			return box.handle(ctx, e)
+		}))
+		s.append(t, "ann", 1, 2)
+		box.await(t, "ann", 1, 2)
 	})
 }
 
@@ -307,4 +379,15 @@ func TestOneReadCoversAllShardsOfAServer(t *testing.T) {
 			t.Errorf("the read names %d outboxes, want %d", got, want)
 		}
 	})
+}
+
+// neighbours returns n players of the shard that player is on.
+func (s *site) neighbours(player string, n int) []string {
+	var found []string
+	for i := 0; len(found) < n; i++ {
+		if p := fmt.Sprintf("neighbour-%d", i); s.shards.Of(p) == s.shards.Of(player) {
+			found = append(found, p)
+		}
+	}
+	return found
 }

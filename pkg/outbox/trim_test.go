@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -92,6 +93,16 @@ func TestGroupsThatStartLateMissNothing(t *testing.T) {
 	})
 }
 
+// probes returns a player of each shard.
+func (s *site) probes() map[int]string {
+	probes := map[int]string{}
+	for i := 0; len(probes) < s.shards.N(); i++ {
+		probe := fmt.Sprint("probe-", i)
+		probes[s.shards.Of(probe)] = probe
+	}
+	return probes
+}
+
 func TestTailSeesWhatIsNew(t *testing.T) {
 	onEach(t, func(s *site) {
 		t := s.T
@@ -113,12 +124,14 @@ func TestTailSeesWhatIsNew(t *testing.T) {
 				t.Errorf("the tail ended with %v", err)
 			}
 		})
-		v := 3
-		testkit.Eventually(t, patience, func() bool { // it says nothing when it is ready
-			s.append(t, "probe", v, v+1)
-			v++
-			return len(box.of("probe")) > 0
-		}, "the tail")
+		for shard, probe := range s.probes() { // it says nothing when it is ready
+			v := 0
+			testkit.Eventually(t, patience, func() bool {
+				s.append(t, probe, v, v+1)
+				v++
+				return len(box.of(probe)) > 0
+			}, fmt.Sprint("the tail of shard ", shard))
+		}
 		for _, p := range players {
 			s.append(t, p, 3, 6)
 		}

@@ -1,5 +1,7 @@
 package wire
 
+import "strings"
+
 // SnapshotPush is the payload of player/{id}/session: the snapshot, with its
 // version a second time under the name that every push has.
 type SnapshotPush struct {
@@ -50,6 +52,10 @@ type MatchmakingPush struct {
 	Timestamp Time `json:"timestamp"`
 	// Queue is the name of the queue.
 	Queue string `json:"queue"`
+	// ModID and GameMode are the two halves of a queue named "modId:gameMode",
+	// for games that know their queues by these.
+	ModID    string `json:"modId,omitempty"`
+	GameMode string `json:"gameMode,omitempty"`
 	// TicketID is the ticket this is about, if it is about one.
 	TicketID string `json:"ticketId,omitempty"`
 	// QueuedAt is when the ticket began to wait.
@@ -69,6 +75,16 @@ type MatchmakingPush struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// QueueHalves splits the name of a queue "modId:gameMode"; both are empty for
+// any other name.
+func QueueHalves(queue string) (modID, gameMode string) {
+	modID, gameMode, ok := strings.Cut(queue, ":")
+	if !ok {
+		return "", ""
+	}
+	return modID, gameMode
+}
+
 // NotificationType says what a Notification is about.
 type NotificationType string
 
@@ -79,6 +95,9 @@ const (
 	NotificationBanned NotificationType = "banned"
 	// NotificationLoggedOut: the player's tokens and connections were ended.
 	NotificationLoggedOut NotificationType = "logged_out"
+	// NotificationSessionEnded: the player ended the session; the token stays
+	// good.
+	NotificationSessionEnded NotificationType = "session_ended"
 	// NotificationKicked: a game server ended the session; the token stays good.
 	NotificationKicked NotificationType = "kicked"
 )

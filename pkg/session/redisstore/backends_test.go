@@ -63,12 +63,12 @@ func fakeClient(tb testing.TB) *redis.Client {
 
 func onMiniredis(tb testing.TB, world *sessiontest.World, settings session.Settings) *sessiontest.Backend {
 	tb.Helper()
-	return backend(tb, "miniredis", fakeClient(tb), newShards(tb, 4), world, settings)
+	return backend(tb, "miniredis", fakeClient(tb), newShards(tb, 2), world, settings)
 }
 
 func onRedis(tb testing.TB, world *sessiontest.World, settings session.Settings) *sessiontest.Backend {
 	tb.Helper()
-	return backend(tb, "redis", realClient(tb), newShards(tb, 4), world, settings)
+	return backend(tb, "redis", realClient(tb), newShards(tb, 2), world, settings)
 }
 
 // onCluster has a shard on every node.

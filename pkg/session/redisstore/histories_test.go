@@ -7,11 +7,11 @@ import (
 )
 
 func TestHistoriesOnMiniredis(t *testing.T) {
-	sessiontest.Compare(t, 120, sessiontest.OnMap(newShards(t, 4)), onMiniredis)
+	sessiontest.Compare(t, 120, sessiontest.OnMap(newShards(t, 2)), onMiniredis)
 }
 
 func TestHistoriesOnRedis(t *testing.T) {
-	sessiontest.Compare(t, 600, sessiontest.OnMap(newShards(t, 4)), onRedis)
+	sessiontest.Compare(t, 600, sessiontest.OnMap(newShards(t, 2)), onRedis)
 }
 
 func TestHistoriesOnCluster(t *testing.T) {

@@ -75,16 +75,16 @@ func TestHistoriesFindMistakes(t *testing.T) {
 		t.Run(m.mistake, func(t *testing.T) {
 			broken := func(tb testing.TB, world *sessiontest.World, settings session.Settings) *sessiontest.Backend {
 				tb.Helper()
-				store, err := redisstore.New(client, newShards(tb, 4), settings, redisstore.WithTestClock(world.Now, world.NewSID))
+				store, err := redisstore.New(client, newShards(tb, 2), settings, redisstore.WithTestClock(world.Now, world.NewSID))
 				if err != nil {
 					tb.Fatalf("new redisstore: %v", err)
 				}
 				if err := store.Spoil(settings, m.script, m.old, m.replacement); err != nil {
 					tb.Fatalf("spoil: %v", err)
 				}
-				return sessiontest.OnRedis("spoiled redis", store, client, newShards(tb, 4), world)
+				return sessiontest.OnRedis("spoiled redis", store, client, newShards(tb, 2), world)
 			}
-			if sessiontest.Detect(t, 1000, sessiontest.OnMap(newShards(t, 4)), broken) == "" {
+			if sessiontest.Detect(t, 1000, sessiontest.OnMap(newShards(t, 2)), broken) == "" {
 				t.Error("1000 histories did not show it")
 			}
 		})

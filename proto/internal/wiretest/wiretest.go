@@ -60,7 +60,7 @@ func Snapshot() wire.Snapshot {
 func MatchmakingPush() wire.MatchmakingPush {
 	return wire.MatchmakingPush{
 		Type: wire.MatchmakingMatchFound, SID: "s1", V: start + 5, Prev: start,
-		Timestamp: wire.FromMillis(start + 5), Queue: "duel:ranked",
+		Timestamp: wire.FromMillis(start + 5), Queue: "duel:ranked", ModID: "duel", GameMode: "ranked",
 		TicketID: "t1", QueuedAt: wire.FromMillis(start - minute),
 		MatchID: "m1", LobbyCode: "K7QX2M", Players: []string{player, rival},
 		AcceptBy: wire.FromMillis(start + 10_005), RemainingMs: new(int64(10_000)),

@@ -26,9 +26,6 @@ const (
 	ended     = "session.ended"
 )
 
-// sessionEnded is the notification of an end that the player asked for.
-const sessionEnded wire.NotificationType = "session_ended"
-
 // message is what goes out on one topic of a player.
 type message struct {
 	kind    topic.Kind
@@ -84,11 +81,17 @@ func push(e outbox.Event) ([]byte, error) {
 	fill := map[string]any{
 		"type": e.Fields["push"], "sid": e.SID, "v": e.V, "prev": e.Prev, "timestamp": wire.FromMillis(e.At),
 	}
-	var deadline struct {
+	var known struct {
 		AcceptBy wire.Time `json:"acceptBy"`
+		Queue    string    `json:"queue"`
 	}
-	if err := json.Unmarshal([]byte(e.Fields["body"]), &deadline); err == nil && !deadline.AcceptBy.IsZero() {
-		fill["remainingMs"] = max(deadline.AcceptBy.Millis()-e.At, 0)
+	if err := json.Unmarshal([]byte(e.Fields["body"]), &known); err == nil {
+		if !known.AcceptBy.IsZero() {
+			fill["remainingMs"] = max(known.AcceptBy.Millis()-e.At, 0)
+		}
+		if modID, gameMode := wire.QueueHalves(known.Queue); modID != "" {
+			fill["modId"], fill["gameMode"] = modID, gameMode
+		}
 	}
 	for name, value := range fill {
 		raw, err := encode(e, value)
@@ -111,7 +114,9 @@ func farewell(e outbox.Event) ([]message, error) {
 	var messages []message
 	tickets := e.Places(string(session.Ticket))
 	for _, queue := range slices.Sorted(maps.Keys(tickets)) {
+		modID, gameMode := wire.QueueHalves(queue)
 		payload, err := encode(e, wire.MatchmakingPush{
+			ModID: modID, GameMode: gameMode,
 			Type: wire.MatchmakingQueueCancelled, SID: e.SID, V: e.V, Prev: e.Prev, Timestamp: wire.FromMillis(e.At),
 			Queue: queue, TicketID: tickets[queue], Reason: why,
 		})
@@ -138,7 +143,7 @@ func notificationOf(reason string) wire.NotificationType {
 	case "logged_out", "revoked", "deleted":
 		return wire.NotificationLoggedOut
 	case "left":
-		return sessionEnded
+		return wire.NotificationSessionEnded
 	default:
 		return wire.NotificationKicked
 	}

@@ -55,6 +55,17 @@ func TestPushIsFilledIn(t *testing.T) {
 	}
 }
 
+func TestAQueueOfTwoHalvesIsGivenInHalvesToo(t *testing.T) {
+	messages, _, err := plan(event(place, "push", "queued", "body", `{"queue":"balatro:ranked:1v1"}`))
+	if err != nil || len(messages) != 1 {
+		t.Fatal(messages, err)
+	}
+	got := decode[wire.MatchmakingPush](t, messages[0], topic.KindPlayerMatchmaking)
+	if got.ModID != "balatro" || got.GameMode != "ranked:1v1" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestFieldsOfTomorrowGoThrough(t *testing.T) {
 	messages, _, err := plan(event("match.tomorrow", "push", "spectate", "body", `{"queue":"q","seats":[1,2],"v":0}`))
 	if err != nil || len(messages) != 1 {

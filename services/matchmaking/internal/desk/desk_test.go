@@ -279,8 +279,9 @@ func TestLeaveHoldAndCommitRace(t *testing.T) {
 	}
 }
 
-// race starts all three at once; every other run also drops ann, so that it
-// cannot be in a match unless that was quicker.
+// race starts a match and a leave at once; every other run also drops ann. In
+// half of the runs the plan is made already, so that either side is quicker
+// at times.
 func race(t *testing.T, w *stewardtest.World, n int, ann string) {
 	t.Helper()
 	start := make(chan struct{})
@@ -291,7 +292,11 @@ func race(t *testing.T, w *stewardtest.World, n int, ann string) {
 			do()
 		})
 	}
-	run(func() { w.Match("duel") })
+	if planned := w.Plan("duel"); n%4 < 2 {
+		run(func() { w.Commit("duel", planned) })
+	} else {
+		run(func() { w.Match("duel") })
+	}
 	run(func() {
 		if err := w.Desk.Leave(t.Context(), stewardtest.Claims(ann), "duel"); err != nil {
 			t.Error(err)

@@ -232,7 +232,8 @@ func (l *leader) refresh(ctx context.Context, stale []queue.Ref) error {
 		return err
 	}
 	for i, s := range standings {
-		l.pool.replace(stale[i].Ticket, s.Ticket)
+		s.Ticket.ID = stale[i].Ticket // it may be no more
+		l.pool.put(s.Ticket)
 	}
 	l.dirty = true
 	return nil

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/holdfast-games/holdfast/pkg/clock"
 	"github.com/holdfast-games/holdfast/pkg/shard"
@@ -169,4 +172,35 @@ func TestNewsFromBeforeACommitDoesNotBringATicketBack(t *testing.T) {
 	if len(p.sorted()) != 1 {
 		t.Error("the ticket was restored, and is not in the pool")
 	}
+}
+
+func TestThePoolStaysSorted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPool()
+		for v := range rapid.Int64Range(1, 60).Draw(t, "changes") {
+			ticket := queue.Ticket{
+				ID: rapid.StringMatching("[a-h]").Draw(t, "id"), V: v + 1, QueuedAt: rapid.Int64Range(0, 5).Draw(t, "at"),
+				State: rapid.SampledFrom([]queue.State{queue.Waiting, queue.Held, queue.Matched}).Draw(t, "state"),
+			}
+			p.apply([]queue.Ticket{ticket})
+			if rapid.Bool().Draw(t, "drop") {
+				p.drop([]queue.Ticket{ticket})
+			}
+			if rapid.Bool().Draw(t, "look") && !slices.IsSortedFunc(p.sorted(), byAge) {
+				t.Fatalf("not sorted: %v", p.sorted())
+			}
+		}
+		got := map[string]int64{}
+		for _, ticket := range p.sorted() {
+			got[ticket.ID] = ticket.V
+		}
+		if len(got) != len(p.tickets) || len(p.sorted()) != len(p.tickets) {
+			t.Fatalf("sorted has %v, the pool %v", got, p.tickets)
+		}
+		for id, ticket := range p.tickets {
+			if got[id] != ticket.V {
+				t.Fatalf("sorted has version %d of %s, the pool %d", got[id], id, ticket.V)
+			}
+		}
+	})
 }

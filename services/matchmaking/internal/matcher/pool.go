@@ -9,12 +9,13 @@ import (
 // pool is the picture of a queue: the tickets that wait or are held.
 type pool struct {
 	tickets map[string]queue.Ticket
-	gone    map[string]int64 // version with which a ticket left, until it is heard of
-	order   []queue.Ticket   // oldest first; nil = to be made again
+	gone    map[string]int64    // version with which a ticket was committed, until that is heard of
+	order   []queue.Ticket      // oldest first, as of the last call of sorted
+	touched map[string]struct{} // changed since then
 }
 
 func newPool() *pool {
-	return &pool{tickets: map[string]queue.Ticket{}, gone: map[string]int64{}}
+	return &pool{tickets: map[string]queue.Ticket{}, gone: map[string]int64{}, touched: map[string]struct{}{}}
 }
 
 // apply takes in changes, newest last. It reports whether something changed
@@ -22,7 +23,9 @@ func newPool() *pool {
 func (p *pool) apply(changes []queue.Ticket) bool {
 	changed := false
 	for _, t := range changes {
-		if have, ok := p.tickets[t.ID]; (ok && have.V > t.V) || p.gone[t.ID] >= t.V && p.gone[t.ID] > 0 {
+		have, known := p.tickets[t.ID]
+		committed, left := p.gone[t.ID]
+		if known && have.V > t.V || left && committed >= t.V {
 			continue
 		}
 		delete(p.gone, t.ID)
@@ -32,13 +35,14 @@ func (p *pool) apply(changes []queue.Ticket) bool {
 	return changed
 }
 
+// put puts the truth about a ticket in place of what was believed.
 func (p *pool) put(t queue.Ticket) {
 	if t.State == queue.Waiting || t.State == queue.Held {
 		p.tickets[t.ID] = t
 	} else {
 		delete(p.tickets, t.ID)
 	}
-	p.order = nil
+	p.touched[t.ID] = struct{}{}
 }
 
 // drop removes tickets that were just committed. News from before that, which
@@ -47,35 +51,46 @@ func (p *pool) drop(tickets []queue.Ticket) {
 	for _, t := range tickets {
 		p.gone[t.ID] = t.V
 		delete(p.tickets, t.ID)
+		p.touched[t.ID] = struct{}{}
 	}
-	p.order = nil
 }
 
-// replace puts the truth about a ticket in place of what was believed.
-func (p *pool) replace(id string, t queue.Ticket) {
-	if t.ID == "" {
-		t.ID = id
-	}
-	p.put(t)
-}
-
-// sorted returns all tickets, oldest first.
+// sorted returns all tickets, oldest first, until the next call. It sorts
+// only what has changed.
 func (p *pool) sorted() []queue.Ticket {
-	if p.order == nil {
-		p.order = make([]queue.Ticket, 0, len(p.tickets))
-		for _, t := range p.tickets {
-			p.order = append(p.order, t)
-		}
-		slices.SortFunc(p.order, func(a, b queue.Ticket) int {
-			switch {
-			case a.Older(b):
-				return -1
-			case b.Older(a):
-				return 1
-			default:
-				return 0
-			}
-		})
+	if len(p.touched) == 0 {
+		return p.order
 	}
+	fresh := make([]queue.Ticket, 0, len(p.touched))
+	for id := range p.touched {
+		if t, ok := p.tickets[id]; ok {
+			fresh = append(fresh, t)
+		}
+	}
+	slices.SortFunc(fresh, byAge)
+	merged := make([]queue.Ticket, 0, len(p.tickets))
+	for _, t := range p.order {
+		if _, ok := p.touched[t.ID]; ok {
+			continue
+		}
+		for len(fresh) > 0 && fresh[0].Older(t) {
+			merged, fresh = append(merged, fresh[0]), fresh[1:]
+		}
+		merged = append(merged, t)
+	}
+	merged = append(merged, fresh...)
+	p.order = merged
+	clear(p.touched)
 	return p.order
+}
+
+func byAge(a, b queue.Ticket) int {
+	switch {
+	case a.Older(b):
+		return -1
+	case b.Older(a):
+		return 1
+	default:
+		return 0
+	}
 }

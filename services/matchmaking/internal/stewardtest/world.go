@@ -161,16 +161,32 @@ func (w *World) Join(player, queueName string) queue.Ticket {
 // Match plans and commits once, as a matcher does, and returns the ids.
 func (w *World) Match(queueName string) []string {
 	w.Helper()
+	return w.Commit(queueName, w.Plan(queueName))
+}
+
+// Plan returns the matches that can be made now.
+func (w *World) Plan(queueName string) []queue.Proposal {
+	w.Helper()
 	feed, err := w.Store.Load(w.Context(), queueName)
 	w.Must(err)
 	q, _ := w.Steward.Rules.Queue(queueName)
-	var made []string
+	var proposals []queue.Proposal
 	for _, tickets := range planner.Plan(q, feed.Tickets, w.Now()) {
-		p := queue.Proposal{Match: fmt.Sprintf("%02d.%s", w.Shards.Of(queueName), w.name()), Tickets: tickets}
-		out, err := w.Store.Commit(w.Context(), queueName, []queue.Proposal{p})
-		w.Must(err)
-		if out[0].Outcome == queue.Done {
-			made = append(made, p.Match)
+		match := fmt.Sprintf("%02d.%s", w.Shards.Of(queueName), w.name())
+		proposals = append(proposals, queue.Proposal{Match: match, Tickets: tickets})
+	}
+	return proposals
+}
+
+// Commit commits what was planned, and returns the ids of what came about.
+func (w *World) Commit(queueName string, proposals []queue.Proposal) []string {
+	w.Helper()
+	out, err := w.Store.Commit(w.Context(), queueName, proposals)
+	w.Must(err)
+	var made []string
+	for i, c := range out {
+		if c.Outcome == queue.Done {
+			made = append(made, proposals[i].Match)
 		}
 	}
 	return made
