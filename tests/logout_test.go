@@ -109,7 +109,7 @@ func hookAuth(t *testing.T, s *stack.Stack, p *player.Player) (result, epoch str
 		ClientAttrs map[string]string `json:"client_attrs"`
 	}
 	res := hook(t, s, "/emqx/auth", map[string]string{"clientid": p.ID(), "username": p.ID(), "password": p.Token, "peerhost": "127.0.0.1"})
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	must(t, json.NewDecoder(res.Body).Decode(&answer))
 	return answer.Result, answer.ClientAttrs["epoch"]
 }
@@ -122,7 +122,7 @@ func reportConnected(t *testing.T, s *stack.Stack, p *player.Player, epoch, peer
 		"event": "client.connected", "clientid": p.ID(), "username": p.ID(), "peername": peername, "node": "emqx@127.0.0.1",
 		"connected_at": at + 1, "timestamp": at + 1, "client_attrs": map[string]string{"player": p.ID(), "epoch": epoch},
 	})
-	defer res.Body.Close() //nolint:errcheck // empty
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusNoContent {
 		t.Fatalf("webhook: %s", res.Status)
 	}

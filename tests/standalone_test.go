@@ -119,13 +119,20 @@ func TestStandalonePlaysTheStory(t *testing.T) {
 func TestStandaloneKeepsTheInsideInside(t *testing.T) {
 	s := startStandalone(t)
 	for _, path := range []string{"/emqx/auth", "/internal/sessions/x", "/metrics", "/livez", "/readyz", "/"} {
-		res, err := http.Get(s.origin + path) //nolint:noctx // bounded by the test
+		res, err := fetch(t, s.origin+path)
 		must(t, err)
 		_ = res.Body.Close()
 		if res.StatusCode != http.StatusNotFound || res.Header.Get("Content-Type") != wire.ProblemMediaType {
 			t.Errorf("%s: %s, %s", path, res.Status, res.Header.Get("Content-Type"))
 		}
 	}
+}
+
+func fetch(t *testing.T, url string) (*http.Response, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(within(t, patience), http.MethodGet, url, http.NoBody)
+	must(t, err)
+	return (&http.Client{}).Do(r)
 }
 
 func TestStandaloneSpeaksMQTTOverWebSocket(t *testing.T) {
@@ -178,9 +185,9 @@ func (s *stream) Write(b []byte) (int, error) {
 
 func (s *standalone) pollsWaiting(t *testing.T) int {
 	t.Helper()
-	res, err := http.Get(s.internal + "/metrics") //nolint:noctx // bounded by the test
+	res, err := fetch(t, s.internal+"/metrics")
 	must(t, err)
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		if value, ok := strings.CutPrefix(lines.Text(), "holdfast_session_polls_waiting "); ok {

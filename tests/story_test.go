@@ -23,6 +23,7 @@ func TestAValidTokenIsAlwaysEnough(t *testing.T) {
 	}{
 		{"the connection drops without DISCONNECT", func(*testing.T, *player.Player) {}},
 		{"the session is deleted from Redis", func(t *testing.T, p *player.Player) {
+			t.Helper()
 			keys, err := s.Redis.Keys(t.Context(), "hf:*:session:"+p.ID()).Result()
 			must(t, err)
 			if len(keys) != 1 {
@@ -31,13 +32,16 @@ func TestAValidTokenIsAlwaysEnough(t *testing.T) {
 			must(t, s.Redis.Del(t.Context(), keys...).Err())
 		}},
 		{"Redis is flushed", func(t *testing.T, _ *player.Player) {
+			t.Helper()
 			must(t, s.Redis.FlushAll(t.Context()).Err())
 		}},
 		{"every service is killed and started", func(t *testing.T, _ *player.Player) {
+			t.Helper()
 			s.KillAll()
 			must(t, s.StartAll(t.Context()))
 		}},
 		{"the grace expires", func(t *testing.T, p *player.Player) {
+			t.Helper()
 			testkit.Eventually(t, patience, func() bool {
 				_, ok := lookUp(t, s, p.ID())
 				return !ok
@@ -172,6 +176,7 @@ func TestPresenceIsRightAfterTakeovers(t *testing.T) {
 // lostConnected: nobody tells us of the second connection. The player stays
 // connected for the handover, and what the second one does counts.
 func lostConnected(t *testing.T, s *stack.Stack) {
+	t.Helper()
 	s.Broker.Faults().Reset()
 	p, first := arrive(t, s, "device-whose-connect-is-lost")
 	s.Lose(`"client.connected"`)
@@ -190,6 +195,7 @@ func lostConnected(t *testing.T, s *stack.Stack) {
 // lostDisconnected: nobody tells us that the first connection is over. It
 // keeps the player online no longer than the handover.
 func lostDisconnected(t *testing.T, s *stack.Stack) {
+	t.Helper()
 	s.Broker.Faults().Reset()
 	p, first := arrive(t, s, "device-whose-disconnect-is-lost")
 	s.Lose(`"client.disconnected"`)

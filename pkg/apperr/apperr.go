@@ -94,8 +94,7 @@ func Away(doing string, cause error) error {
 
 // From returns the *Error in err's chain, or an Internal one around err.
 func From(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -147,7 +147,7 @@ func (r Record) ReachUntil(httpReach time.Duration) int64 {
 	switch {
 	case r.Presence == Connected:
 		return 0
-	case r.Seen > r.Since:
+	case r.Presence == Detached || r.Seen > r.Since: // it has called since the drop, or never dropped
 		return r.Seen + httpReach.Milliseconds()
 	default:
 		return r.Since

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/holdfast-games/holdfast/pkg/config"
@@ -170,8 +171,8 @@ func (p *process) ready(ctx context.Context) error {
 // close closes in the reverse order of starting.
 func (p *process) close() error {
 	var errs []error
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		errs = append(errs, p.closers[i]())
+	for _, v := range slices.Backward(p.closers) {
+		errs = append(errs, v())
 	}
 	p.closers = nil
 	return errors.Join(errs...)
@@ -198,7 +199,7 @@ func (p *process) welcome(w io.Writer, origin net.Addr) {
 	if p.config.RedisURL.Set() {
 		redis = "HOLDFAST_REDIS_URL"
 	}
-	fmt.Fprintf(w, welcomeText, origin, p.config.InternalAddr, orNone(p.config.MQTTAddr), orNone(p.config.MQTTWSAddr), redis)
+	_, _ = fmt.Fprintf(w, welcomeText, origin, p.config.InternalAddr, orNone(p.config.MQTTAddr), orNone(p.config.MQTTWSAddr), redis)
 }
 
 func orNone(addr string) string {

@@ -75,7 +75,7 @@ func standaloneOnly(ctx context.Context, dir string) (house, error) {
 	if err != nil {
 		return house{}, err
 	}
-	cmd := exec.Command(filepath.Join(dir, "standalone")) //nolint:gosec,noctx // just built; it ends by a signal
+	cmd := exec.Command(filepath.Join(dir, "standalone")) //nolint:noctx // it ends by a signal
 	cmd.Env = append(os.Environ(), "HOLDFAST_STANDALONE_HTTP_ADDR="+public, "HOLDFAST_STANDALONE_INTERNAL_ADDR="+internal,
 		"HOLDFAST_STANDALONE_MQTT_ADDR=127.0.0.1:0", "HOLDFAST_STANDALONE_MQTT_WS_ADDR=127.0.0.1:0",
 		"HOLDFAST_DATABASE_URL=sqlite://"+filepath.Join(dir, "demo.db"), "HOLDFAST_JWT_KEYS_DIR="+filepath.Join(dir, "keys"),
@@ -102,17 +102,20 @@ func standaloneOnly(ctx context.Context, dir string) (house, error) {
 	return h, nil
 }
 
+// twoAddrs returns two addresses that are free now.
 func twoAddrs(ctx context.Context) (a, b string, err error) {
-	var addrs [2]string
-	for i := range addrs {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", "", fmt.Errorf("demo: %w", err)
-		}
-		defer l.Close() //nolint:errcheck // it never served
-		addrs[i] = l.Addr().String()
+	if a, err = freeAddr(ctx); err == nil {
+		b, err = freeAddr(ctx)
 	}
-	return addrs[0], addrs[1], nil
+	return a, b, err
+}
+
+func freeAddr(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("demo: %w", err)
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func awaitReady(ctx context.Context, url string) error {
@@ -121,7 +124,7 @@ func awaitReady(ctx context.Context, url string) error {
 		if err != nil {
 			return false, err
 		}
-		res, err := http.DefaultClient.Do(r)
+		res, err := (&http.Client{Timeout: time.Second}).Do(r)
 		if err != nil {
 			return false, nil //nolint:nilerr // not yet
 		}

@@ -32,11 +32,16 @@ type Player struct {
 	// Retried counts the tries beyond the first, Statuses every answer.
 	Retried  int
 	Statuses map[int]int
+
+	client *http.Client
 }
+
+// longest is how long one try of a call may take: longer than any long poll.
+const longest = 40 * time.Second
 
 // New returns a player that has not logged in.
 func New(origin, device string) *Player {
-	return &Player{Origin: origin, Device: device, Retries: 20, Statuses: map[int]int{}}
+	return &Player{Origin: origin, Device: device, Retries: 20, Statuses: map[int]int{}, client: &http.Client{Timeout: longest}}
 }
 
 // StatusError is an answer other than a success.
@@ -52,8 +57,7 @@ func (e *StatusError) Error() string {
 
 // Status returns the HTTP status of an error, 0 when it has none.
 func Status(err error) int {
-	var s *StatusError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*StatusError](err); ok {
 		return s.Status
 	}
 	return 0
@@ -158,11 +162,11 @@ func (p *Player) once(ctx context.Context, method, path string, body []byte, out
 	if p.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+p.Token)
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := p.client.Do(r)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to the end below
+	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -32,12 +32,12 @@ type balancer struct {
 }
 
 func newBalancer(tcp bool) (*balancer, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // bound at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("load balancer: %w", err)
 	}
 	b := &balancer{tcp: tcp, listener: l, next: map[string]int{}}
-	b.server = &http.Server{Handler: b.proxy(), ErrorLog: log.New(io.Discard, "", 0)} //nolint:gosec // for tests
+	b.server = &http.Server{Handler: b.proxy(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = b.server.Serve(l) }()
 	return b, nil
 }
@@ -60,7 +60,7 @@ func (b *balancer) proxy() http.Handler {
 			}
 			w.WriteHeader(http.StatusBadGateway)
 		},
-		ErrorLog: log.New(io.Discard, "", 0),
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !b.routed(r.URL.Path) {

@@ -86,7 +86,7 @@ func freeAddr(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find a port: %w", err)
 	}
-	defer l.Close() //nolint:errcheck // it never served
+	defer l.Close()
 	return l.Addr().String(), nil
 }
 
@@ -114,16 +114,19 @@ func await(ctx context.Context, probe func() error) error {
 	}
 }
 
+// newClient returns a client for one call or a few.
+func newClient() *http.Client { return &http.Client{Timeout: readyTimeout} }
+
 func get(ctx context.Context, url string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := newClient().Do(r)
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s", res.Status, body)

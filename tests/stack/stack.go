@@ -162,7 +162,7 @@ func (s *Stack) Publisher() (url, username, password string) {
 func (s *Stack) Hook(r *http.Request) (*http.Response, error) {
 	r.Header.Set("Authorization", "Bearer "+hookSecret)
 	r.Header.Set("Content-Type", "application/json")
-	return http.DefaultClient.Do(r)
+	return newClient().Do(r)
 }
 
 // Lose makes every request of the broker vanish whose body holds the text,
@@ -197,16 +197,17 @@ func LookUp(ctx context.Context, origin, token, playerID string) (snapshot wire.
 		return snapshot, false, fmt.Errorf("look-up: %w", err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultClient.Do(r)
+	res, err := newClient().Do(r)
 	if err != nil {
 		return snapshot, false, fmt.Errorf("look-up: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read only
+	defer res.Body.Close()
 	switch res.StatusCode {
 	case http.StatusNotFound:
 		return snapshot, false, nil
 	case http.StatusOK:
-		return snapshot, true, json.NewDecoder(res.Body).Decode(&snapshot)
+		err = json.NewDecoder(res.Body).Decode(&snapshot)
+		return snapshot, err == nil, err
 	default:
 		return snapshot, false, fmt.Errorf("look-up: %s", res.Status)
 	}

@@ -172,7 +172,7 @@ func (t *turn) touch() {
 // within the reach of a call.
 func (t *turn) tellSeen() {
 	r, reach := &t.life.record, t.store.settings.HTTPReach.Milliseconds()
-	if t.holds(session.Ticket) == 0 || t.now <= r.Since || 3*(t.now-r.Reach) < reach {
+	if t.holds(session.Ticket) == 0 || !t.called(t.now) || 3*(t.now-r.Reach) < reach {
 		return
 	}
 	r.Reach = t.now

@@ -91,11 +91,18 @@ func (t *turn) hold(outcome session.Outcome, p session.Place) session.Hold {
 	return session.Hold{Outcome: outcome, ID: p.ID, NotAfter: p.NotAfter, Record: t.view()}
 }
 
+// called tells whether a call at that time came after the drop. Who is
+// detached has not dropped: a call has made the session.
+func (t *turn) called(at int64) bool {
+	r := t.life.record
+	return r.Presence == session.Detached || at > r.Since
+}
+
 // reachable: connected, or it called us after the drop, and lately.
 func (t *turn) reachable() bool {
 	r := t.life.record
 	lately := t.now-r.Seen < t.store.settings.HTTPReach.Milliseconds()
-	return r.Presence == session.Connected || r.Seen > r.Since && lately
+	return r.Presence == session.Connected || t.called(r.Seen) && lately
 }
 
 // held returns the place that ref names, if it is still held by that life.

@@ -1,7 +1,7 @@
 // Package sessiontest proves that a session.Store keeps the promises of the
 // session protocol: Run holds one named test for each promise, Compare plays
-// random histories on several stores that must answer alike, and Trace checks
-// what must hold in every history.
+// random histories on several stores that must answer alike, and Properties
+// are what must hold in every history.
 package sessiontest
 
 import (

@@ -106,10 +106,13 @@ func reachableByCalls(f *fixture) {
 
 	made := f.hold("bob", session.Ticket, "ranked", "t")
 	bob := session.MatchReservation{Player: "bob", SID: made.SID, Queue: "ranked", Ticket: "t", Match: "m1"}
-	f.equal("in the ms it was made", f.take(bob).Outcome, session.Unreachable)
-	f.World.Advance(time.Millisecond)
+	f.World.Advance(f.settings.HTTPReach)
+	f.equal("never connected, and not polling", f.take(bob).Outcome, session.Unreachable)
 	f.call("bob")
 	f.equal("never connected, but polling", f.take(bob).Outcome, session.Reserved)
+	made = f.hold("cyd", session.Ticket, "ranked", "t")
+	cyd := session.MatchReservation{Player: "cyd", SID: made.SID, Queue: "ranked", Ticket: "t", Match: "m1"}
+	f.equal("in the ms it was made by a call", f.take(cyd).Outcome, session.Reserved)
 }
 
 func matchTaken(f *fixture) {

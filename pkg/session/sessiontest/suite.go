@@ -177,8 +177,7 @@ func (f *fixture) beat() {
 	}
 }
 
-// sweep is one pass over all shards. It returns what the shards of the players
-// named were given, which must be the same for all.
+// sweep is one pass over all shards.
 func (f *fixture) sweep() []session.Due {
 	f.Helper()
 	passes := must[[]session.Due](f)(f.Store.Sweep(f.Context(), f.Shards.All()))

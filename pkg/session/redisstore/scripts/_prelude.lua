@@ -197,10 +197,13 @@ local function create(sid, name, provider, profile, healed)
   emit('session.created', {})
 end
 
+-- called: it has called us since the drop. Who is detached has not dropped, and a call has made the session.
+local function called(at) return rec.presence == 'detached' or at > num('since') end
+
 -- reachable: connected, or it called us after the drop and lately.
 local function reachable()
   if rec.presence == 'connected' then return true end
-  return num('seen') > num('since') and now - num('seen') < S.http_reach
+  return called(num('seen')) and now - num('seen') < S.http_reach
 end
 
 -- touch notes an authenticated call: whoever talks to us is alive. It is not a visible change.
@@ -212,7 +215,7 @@ local function touch()
     deadline = math.min(deadline, math.max(num('deadline'), num('from') + 2 * S.grace_match))
   end
   put('deadline', str(deadline))
-  if held('ticket') > 0 and now > num('since') and now - num('reach') >= S.http_reach / 3 then
+  if held('ticket') > 0 and called(now) and now - num('reach') >= S.http_reach / 3 then
     put('reach', str(now))
     local extra = {'until', str(now + S.http_reach)}
     for _, x in ipairs(places()) do extra[#extra + 1] = x end
