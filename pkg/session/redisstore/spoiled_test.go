@@ -20,7 +20,7 @@ var spoiled = []struct{ mistake, script, old, replacement string }{
 	{"a logged out family is let in", "_prelude", "return logged_out or", "return"},
 	{"a revocation never lapses", "_prelude", "< now then return 0, 0, false", "< 0 then return 0, 0, false"},
 	{"a lapsed reservation counts", "_prelude", "if p.notafter == 0 or p.notafter >= now then", "if true then"},
-	{"the drop itself makes reachable", "_prelude", "num('seen') > num('since')", "num('seen') >= num('since')"},
+	{"the drop itself makes reachable", "_prelude", "at > num('since')", "at >= num('since')"},
 	{"old calls make reachable", "_prelude", "now - num('seen') < S.http_reach", "true"},
 	{"a clean disconnect has a long grace", "_prelude", "reason == 'normal'", "false"},
 	{"a durable profile is not noted", "_prelude", "put('profile', 'durable')", ""},
