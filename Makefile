@@ -29,7 +29,9 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Run the whole system in one process; needs nothing but Go
-	@go run ./services/standalone/cmd/standalone
+	@[ -x bin/standalone ] || echo "building (a few minutes the first time, seconds later)"
+	@go build -o bin/standalone ./services/standalone/cmd/standalone
+	@exec bin/standalone
 
 .PHONY: demo
 demo: ## Play the story with real processes, or against a running system (ORIGIN=http://127.0.0.1:8080)

@@ -142,7 +142,7 @@ func Decode[T any](c echo.Context) (T, error) {
 		return t, errJSON
 	}
 	if err := json.Unmarshal(body, &t); err != nil {
-		return t, errJSON.With(err)
+		return t, wrongShape(err)
 	}
 	return t, nil
 }
@@ -155,9 +155,18 @@ func DecodeOptional[T any](c echo.Context) (T, error) {
 		return t, err
 	}
 	if err := json.Unmarshal(body, &t); err != nil {
-		return t, errJSON.With(err)
+		return t, wrongShape(err)
 	}
 	return t, nil
+}
+
+// wrongShape names the field that is to blame, if one is.
+func wrongShape(err error) error {
+	e := errJSON.With(err)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		e.Public = "the field " + wrong.Field + " must not be a " + wrong.Value
+	}
+	return e
 }
 
 func readBody(c echo.Context) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -63,9 +64,21 @@ func classify(err error) *apperr.Error {
 		return errMediaType
 	}
 	if h.Code >= 400 && h.Code < 500 {
-		return apperr.New(apperr.Invalid, string(wire.CodeInvalidField), "a parameter is missing or malformed").With(err)
+		return apperr.New(apperr.Invalid, string(wire.CodeInvalidField), parameterOf(h)+" is missing or malformed").With(err)
 	}
 	return apperr.From(err)
+}
+
+// parameterOf names the parameter that generated code complains about:
+// "Invalid format for parameter NAME: …".
+func parameterOf(h *echo.HTTPError) string {
+	text, _ := h.Message.(string)
+	_, rest, found := strings.Cut(text, "parameter ")
+	name, _, ended := strings.Cut(rest, ":")
+	if !found || !ended {
+		return "a parameter"
+	}
+	return "parameter " + name
 }
 
 // WriteProblem answers with the problem document for err.
@@ -79,6 +92,9 @@ func WriteProblem(w http.ResponseWriter, err error) {
 	h.Set("Content-Type", wire.ProblemMediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
 	if p.RetryAfterMs > 0 {
 		seconds := math.Ceil((time.Duration(p.RetryAfterMs) * time.Millisecond).Seconds())
 		h.Set("Retry-After", strconv.Itoa(int(seconds)))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/holdfast-games/holdfast/pkg/apperr"
 )
@@ -41,6 +42,7 @@ func OpenPool(rawURL string, connections int) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	redis.SetLogger(&logging.VoidLogger{}) // its lines are no log lines, and every failure is returned to the caller too
 	pool, err := poolSize(parsed, connections)
 	if err != nil {
 		return nil, err
@@ -71,6 +73,8 @@ const (
 	readTimeout  = 2 * time.Second
 	writeTimeout = 2 * time.Second
 	noRetries    = -1
+	dialTries    = 2 // a command that could not be sent is tried again anyway
+	dialPause    = 20 * time.Millisecond
 )
 
 func openSingle(rawURL string, pool, retries int) (redis.UniversalClient, error) {
@@ -81,6 +85,7 @@ func openSingle(rawURL string, pool, retries int) (redis.UniversalClient, error)
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, readTimeout, writeTimeout
 	o.ContextTimeoutEnabled = true
 	o.PoolSize, o.MaxRetries = pool, retries
+	o.DialerRetries, o.DialerRetryTimeout = dialTries, dialPause
 	return redis.NewClient(o), nil
 }
 
@@ -88,7 +93,7 @@ func openCluster(hosts []string, u *url.URL, pool, retries int) (redis.Universal
 	password, _ := u.User.Password()
 	return redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: hosts, Username: u.User.Username(), Password: password, PoolSize: pool, MaxRetries: retries,
-		DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		DialerRetries: dialTries, DialerRetryTimeout: dialPause, DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		ContextTimeoutEnabled: true,
 	}), nil
 }
@@ -108,7 +113,8 @@ func openSentinel(hosts []string, u *url.URL, pool, retries int) (redis.Universa
 	password, _ := u.User.Password()
 	return redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: master, SentinelAddrs: hosts, Username: u.User.Username(), Password: password, DB: db,
-		PoolSize: pool, MaxRetries: retries, DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		PoolSize: pool, MaxRetries: retries, DialerRetries: dialTries, DialerRetryTimeout: dialPause,
+		DialTimeout: dialTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		ContextTimeoutEnabled: true,
 	}), nil
 }

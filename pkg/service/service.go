@@ -101,7 +101,7 @@ func run(ctx context.Context, name string, wire New, vars config.Environ) error 
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", svc.Addr)
 	if err != nil {
-		return errors.Join(fmt.Errorf("listen: %w", err), svc.close())
+		return errors.Join(err, svc.close())
 	}
 	loops := StartLoops(svc.Loops, log)
 	health := &Health{Ready: svc.Ready}

@@ -71,7 +71,7 @@ func (p *process) start(ctx context.Context, env service.Env) (*service.Service,
 	if err := p.startRedis(); err != nil {
 		return nil, err
 	}
-	internal, err := listen(ctx, p.config.InternalAddr)
+	internal, err := listen(ctx, "HOLDFAST_STANDALONE_INTERNAL_ADDR", p.config.InternalAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -178,10 +178,10 @@ func (p *process) close() error {
 	return errors.Join(errs...)
 }
 
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+func listen(ctx context.Context, name, addr string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return l, nil
 }

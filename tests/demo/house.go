@@ -75,7 +75,7 @@ func standaloneOnly(ctx context.Context, dir string) (house, error) {
 	if err != nil {
 		return house{}, err
 	}
-	cmd := exec.Command(filepath.Join(dir, "standalone")) //nolint:noctx // it ends by a signal
+	cmd := exec.Command(filepath.Join(dir, "standalone"))
 	cmd.Env = append(os.Environ(), "HOLDFAST_STANDALONE_HTTP_ADDR="+public, "HOLDFAST_STANDALONE_INTERNAL_ADDR="+internal,
 		"HOLDFAST_STANDALONE_MQTT_ADDR=127.0.0.1:0", "HOLDFAST_STANDALONE_MQTT_WS_ADDR=127.0.0.1:0",
 		"HOLDFAST_DATABASE_URL=sqlite://"+filepath.Join(dir, "demo.db"), "HOLDFAST_JWT_KEYS_DIR="+filepath.Join(dir, "keys"),
