@@ -1,6 +1,7 @@
 package player
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,7 +21,7 @@ type Connection struct {
 	conn   net.Conn
 
 	mu       sync.Mutex
-	topics   []string // of all messages
+	messages []Message
 	pushes   []wire.MatchmakingPush
 	sessions []wire.SnapshotPush
 	changed  chan struct{} // closed and renewed at each message
@@ -103,7 +104,7 @@ func dial(ctx context.Context, brokerURL, clientID, username, password string) (
 func (c *Connection) receive(r paho.PublishReceived) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.topics = append(c.topics, r.Packet.Topic)
+	c.messages = append(c.messages, Message{r.Packet.Topic, bytes.Clone(r.Packet.Payload)})
 	_, kind, _ := strings.Cut(strings.TrimPrefix(r.Packet.Topic, "player/"), "/")
 	switch kind {
 	case "matchmaking":
@@ -122,6 +123,19 @@ func (c *Connection) receive(r paho.PublishReceived) (bool, error) {
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return true, nil
+}
+
+// Message is one message as it came.
+type Message struct {
+	Topic   string
+	Payload []byte
+}
+
+// Messages returns everything that came so far.
+func (c *Connection) Messages() []Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Message(nil), c.messages...)
 }
 
 // Pushes returns the matchmaking messages so far.
@@ -184,11 +198,11 @@ func (c *Connection) AwaitPushTo(ctx context.Context, player string, kind wire.M
 		c.mu.Lock()
 		changed := c.changed
 		i := 0
-		for _, t := range c.topics {
-			if !strings.HasSuffix(t, "/matchmaking") {
+		for _, message := range c.messages {
+			if !strings.HasSuffix(message.Topic, "/matchmaking") {
 				continue
 			}
-			if m := c.pushes[i]; t == "player/"+player+"/matchmaking" && m.Type == kind {
+			if m := c.pushes[i]; message.Topic == "player/"+player+"/matchmaking" && m.Type == kind {
 				c.mu.Unlock()
 				return m, nil
 			}

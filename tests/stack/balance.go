@@ -20,7 +20,8 @@ import (
 // balancer: it connects to another instance if one cannot be connected to, and
 // a connection that breaks is broken for the broker too.
 type balancer struct {
-	tcp bool
+	tcp   bool
+	watch Watch
 
 	listener net.Listener
 	server   *http.Server
@@ -31,12 +32,16 @@ type balancer struct {
 	lose   string // requests whose body holds this are answered with 204 and go nowhere
 }
 
-func newBalancer(tcp bool) (*balancer, error) {
+// Watch is called with every answer: the request as it came in, and the
+// answer as it goes out.
+type Watch func(r *http.Request, status int, header http.Header, body []byte)
+
+func newBalancer(tcp bool, watch Watch) (*balancer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("load balancer: %w", err)
 	}
-	b := &balancer{tcp: tcp, listener: l, next: map[string]int{}}
+	b := &balancer{tcp: tcp, watch: watch, listener: l, next: map[string]int{}}
 	b.server = &http.Server{Handler: b.proxy(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = b.server.Serve(l) }()
 	return b, nil
@@ -54,6 +59,7 @@ func (b *balancer) proxy() http.Handler {
 			r.SetURL(&url.URL{Scheme: "http", Host: b.pick(r.In.URL.Path)})
 			r.Out.Host = r.In.Host
 		},
+		ModifyResponse: b.seen,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			if b.tcp {
 				panic(http.ErrAbortHandler)
@@ -73,6 +79,19 @@ func (b *balancer) proxy() http.Handler {
 		}
 		proxy.ServeHTTP(w, r)
 	})
+}
+
+func (b *balancer) seen(res *http.Response) error {
+	if b.watch == nil {
+		return nil
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	b.watch(res.Request, res.StatusCode, res.Header, body)
+	return nil
 }
 
 // dialAny connects to the address, or to any other instance.

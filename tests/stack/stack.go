@@ -32,6 +32,7 @@ type Options struct {
 	Instances int               // of each service, 2 when zero
 	Vars      map[string]string // settings for every service, without the prefix
 	Takeover  int               // 0: EMQX 5.8, 1: EMQX 5.9
+	Watch     Watch             // sees every answer that passes a load balancer, nil for nobody
 }
 
 // Stack is a running house.
@@ -81,10 +82,10 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.hooks, err = newBalancer(true); err != nil {
+	if s.hooks, err = newBalancer(true, s.options.Watch); err != nil {
 		return err
 	}
-	if s.front, err = newBalancer(false); err != nil {
+	if s.front, err = newBalancer(false, s.options.Watch); err != nil {
 		return err
 	}
 	s.Origin = s.front.url()
