@@ -151,7 +151,7 @@ func testFacts(b *backend) {
 		"no family": {"", false}, "alive": {alive, false}, "ended": {ended, true},
 		"another player's": {foreign, true}, "unknown": {id.New(), true}, "malformed": {"a\x00b", true},
 	} {
-		want := players.Facts{DisplayName: "Ada", Provider: "steam", FamilyRevoked: c.revoked}
+		want := players.Facts{DisplayName: "Ada", Provider: "steam", EndedAt: start, FamilyRevoked: c.revoked}
 		equal(b.t, "facts, family "+name, b.facts(ada.ID, c.family), want)
 	}
 	// A family that has expired is not revoked: see the contract.
