@@ -25,7 +25,7 @@ func TestKillingAnyInstanceCostsARetry(t *testing.T) {
 			run++
 			victim := run % 2
 			t.Run(fmt.Sprintf("%s at moment %d", service, moment), func(t *testing.T) {
-				t.Cleanup(func() { must(t, s.StartOne(t.Context(), service, victim)) })
+				t.Cleanup(func() { must(t, s.StartOne(context.WithoutCancel(t.Context()), service, victim)) })
 				playTheWay(t, s, run, func(now int) {
 					if now == moment {
 						s.Kill(service, victim)
