@@ -78,6 +78,35 @@ func playTheWay(t *testing.T, s *stack.Stack, run int, at func(moment int)) {
 	}
 }
 
+// TestKillingEverythingLosesNothing kills every instance of every service at
+// once while one player waits: the ticket and its place are as they were.
+func TestKillingEverythingLosesNothing(t *testing.T) {
+	s := house(t, nil)
+	ada, adas := arrive(t, s, "ada-and-the-power-cut")
+	ticket, err := ada.Queue(within(t, patience), "duel")
+	must(t, err)
+	before, _ := lookUp(t, s, ada.ID())
+	s.KillAll()
+	must(t, s.StartAll(t.Context()))
+	after, ok := lookUp(t, s, ada.ID())
+	if !ok || after.SID != before.SID || after.Version != before.Version || after.Presence != wire.PresenceConnected {
+		t.Errorf("the session was %+v, it is %+v", before, after)
+	}
+	if len(after.Queue) != 1 || after.Queue[0].TicketID != ticket.TicketID || after.Queue[0].QueuedAt != ticket.QueuedAt {
+		t.Errorf("the ticket was %+v, the queue shows %+v", ticket, after.Queue)
+	}
+	bob, bobs := arrive(t, s, "bob-after-the-power-cut")
+	_, err = bob.Queue(within(t, patience), "duel")
+	must(t, err)
+	found, err := adas.AwaitPush(within(t, patience), wire.MatchmakingMatchFound)
+	must(t, err)
+	other, err := bobs.AwaitPush(within(t, patience), wire.MatchmakingMatchFound)
+	must(t, err)
+	if found.MatchID != other.MatchID {
+		t.Errorf("ada is in %s, bob in %s", found.MatchID, other.MatchID)
+	}
+}
+
 func TestKillingRedisLosesNobody(t *testing.T) {
 	s := house(t, nil)
 	ada, first := arrive(t, s, "ada-without-redis")

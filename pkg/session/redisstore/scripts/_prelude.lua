@@ -1,6 +1,7 @@
 -- Prelude of every session script: names the keys, reads the clock and the record, and holds what several
--- transitions share. A script decides first and calls commit() or forget() last: a script that fails half way
--- is not rolled back.
+-- transitions share. A script that fails half way is not rolled back: everything that can refuse comes first, the
+-- record and its events are written last, by commit(). What is written on the way stands by itself and may be
+-- repeated: a tombstone, a member of the open set, a revocation that was learnt.
 --
 -- KEYS of every session script, all of one shard:
 --   1 session record (hash)   2 closed connections (zset)   3 revoked (hash)   4 open connections (set)
